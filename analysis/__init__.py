@@ -1,0 +1,1 @@
+"""What the number of active experts buys, and whether the best one shifts with complexity."""

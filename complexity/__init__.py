@@ -1,0 +1,1 @@
+"""Visual complexity of images: one row of numbers per image."""
