@@ -1,0 +1,230 @@
+"""What of a study is there, what is missing and what is wrong, without measuring anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.datasets import by_image, object_counts, read_samples
+from analysis.join import join
+from analysis.join_report import LINES, Unmatched
+from analysis.manifest import Study, verify_checksums
+from analysis.results import read_latency, read_results
+from analysis.schemas import COMPLEXITY
+from complexity.errors import InputError, did_you_mean, listing
+
+Level = Literal["ok", "note", "missing", "wrong"]
+T = TypeVar("T")
+
+GET_RESULTS = (
+    "evaluate the model at several k and add to the manifest `results:` with `path` (Parquet, CSV "
+    "or JSON Lines; one row per model, sample_id and k, with score in [0, 1] or prediction), and "
+    "`k`, `model` and `columns` where the file has other names"
+)
+GET_LATENCY = (
+    "optional; add to the manifest `latency:` with `path` (one row per device, model, sample_id "
+    "and k, with times in ms such as prefill_ms) and `analysis.latency` with device and phase"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    level : {"ok", "note", "missing", "wrong"}
+        Fine; fine but worth knowing; not there yet; a run would stop at it.
+    what : str
+        What was found.
+    where : str
+        Which part: a key of the manifest.
+    remedy : str
+        How to mend it; empty if there is nothing to mend or `what` says it.
+    """
+
+    level: Level
+    what: str
+    where: str
+    remedy: str = ""
+
+
+def inspect(study: Study) -> list[Finding]:
+    """Try every part of a study; a problem in one does not stop the others.
+
+    Parameters
+    ----------
+    study : Study
+        From `analysis.manifest.load_study`.
+
+    Returns
+    -------
+    list of Finding
+        In the order of the manifest.
+    """
+    return list(_findings(study))
+
+
+def _findings(study: Study) -> Iterator[Finding]:
+    try:
+        study.root  # noqa: B018 (looked up for what it raises)
+    except InputError as error:
+        yield Finding("missing", str(error), "data_root")
+        if not study.manifest.results:
+            yield Finding("missing", "no per-k results yet", "results", GET_RESULTS)
+        yield Finding("note", "nothing else can be checked without the data", "data_root")
+        return
+    yield Finding("ok", str(study.root), "data_root")
+
+    images, found = _try(lambda: study.image_source().ids(), "images.source")
+    yield from found
+    if images is not None:
+        yield Finding("ok", f"{len(images):,} images", "images.source")
+    if study.manifest.images.sha256:
+        checked, found = _try(lambda: verify_checksums(study), "images.sha256")
+        yield from found
+        if checked is not None:
+            yield Finding("ok", f"as it should be: {listing(checked)}", "images.sha256")
+
+    samples, found = _try(lambda: read_samples(study), "samples")
+    yield from found
+    if samples is not None:
+        yield from _samples(study, samples, images)
+    results, latency = None, None
+    if study.manifest.results:
+        read, found = _try(lambda: read_results(study, samples), "results")
+        yield from found
+        if read is not None:
+            results = read[0]
+            yield from _noted(f"{len(results):,} rows", read[1], "results")
+    else:
+        yield Finding("missing", "no per-k results yet", "results", GET_RESULTS)
+    if study.manifest.latency:
+        read, found = _try(lambda: read_latency(study), "latency")
+        yield from found
+        if read is not None:
+            latency = read[0]
+            yield from _noted(f"{len(latency):,} rows", read[1], "latency")
+    else:
+        yield Finding("missing", "no latencies", "latency", GET_LATENCY)
+    if samples is not None and results is not None:
+        yield from _match(study, samples, images, results, latency)
+
+
+def _try(act: Callable[[], T], where: str) -> tuple[T | None, list[Finding]]:
+    try:
+        return act(), []
+    except InputError as error:
+        return None, [Finding("wrong", str(error), where)]
+
+
+def _noted(what: str, notes: tuple[str, ...], where: str) -> Iterator[Finding]:
+    yield Finding("ok", what, where)
+    for note in notes:
+        yield Finding("note", note, where)
+
+
+def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> Iterator[Finding]:
+    asked = pd.unique(samples["image_id"])
+    yield Finding("ok", f"{len(samples):,} questions about {len(asked):,} images", "samples")
+    if images is not None:
+        absent = sorted(set(asked) - set(images))
+        if len(absent) == len(asked):
+            yield Finding(
+                "wrong",
+                f"none of the {len(asked):,} images that samples refer to is in the source: "
+                f"samples have {listing(map(repr, absent), shown=3)}, the source has "
+                f"{listing(map(repr, images), shown=3)}",
+                "samples",
+                "spell both the same: images.source, images.id and samples.columns.image_id decide",
+            )
+        elif absent:
+            yield Finding(
+                "note",
+                f"{len(absent):,} of {len(asked):,} images that samples refer to are not in the "
+                f"source: {listing(absent)}",
+                "samples",
+                "their questions will have no complexity; add the images",
+            )
+        unused = len(set(images) - set(asked))
+        if unused:
+            yield Finding("note", f"{unused:,} images have no question", "images.source")
+    analysis = study.manifest.analysis
+    names = [str(name) for name in samples.columns]
+    for name in analysis.covariates:
+        if name not in names and name not in analysis.metrics:
+            yield Finding(
+                "wrong",
+                f"the samples have no column '{name}'{did_you_mean(name, names)}; they have "
+                f"{listing(names, shown=12)}",
+                "analysis.covariates",
+                "correct the name or remove it",
+            )
+    column = analysis.buckets.column
+    if column is not None:
+        where = "analysis.buckets.column"
+        place = study.at("analysis", "buckets", "column")
+        labels, found = _try(lambda: by_image(samples, column, place), where)
+        yield from found
+        if labels is not None:
+            yield Finding("ok", f"buckets {listing(labels.dropna().unique())}", where)
+    counts, found = _try(lambda: object_counts(study, samples), "object_count")
+    yield from found
+    if counts:
+        low, high = min(counts.values()), max(counts.values())
+        yield Finding(
+            "ok" if len(counts) == len(asked) else "note",
+            f"{len(counts):,} of {len(asked):,} images have a count, {low:g} to {high:g}",
+            "object_count",
+        )
+    elif counts is not None:
+        yield Finding("wrong", "no image has a count", "object_count", "fill in the column")
+
+
+def _match(
+    study: Study,
+    samples: pd.DataFrame,
+    images: list[str] | None,
+    results: pd.DataFrame,
+    latency: pd.DataFrame | None,
+) -> Iterator[Finding]:
+    """Join without complexity, to say what does and does not match."""
+    chosen = study.manifest.analysis.latency
+    choice = None if chosen is None else (chosen.device, chosen.phase)
+    present = pd.unique(samples["image_id"]) if images is None else images
+    stand_in = pd.DataFrame(dict.fromkeys(COMPLEXITY.names), index=range(len(present)))
+    stand_in = stand_in.assign(image_id=present, measured=np.ones(len(present)))
+    joined, found = _try(
+        lambda: join(study.name, samples, stand_in, None, results, latency, choice), "results"
+    )
+    yield from found
+    if joined is None:
+        return
+    report = joined.report
+    for model, grid in report.k_grid.items():
+        yield Finding("ok", f"{model}: k = {listing(grid, shown=99)}", "results")
+    pairs = report.incomplete
+    if not pairs.count:
+        yield Finding("ok", f"all {pairs.of:,} (sample, model) pairs have every k", "results")
+    for name, words in LINES.items():
+        unmatched: Unmatched = getattr(report, name)
+        if unmatched.count and not name.startswith("images"):
+            where = "latency" if "latency" in name else "results"
+            yield Finding("note", f"{words}: {unmatched}", where)
+    for note in report.notes:
+        yield Finding("note", note, "results")
+    if chosen is None and latency is not None:
+        yield Finding(
+            "note",
+            "analysis.latency is not set, so no latency enters the analysis table",
+            "analysis.latency",
+            "name the device and the phase",
+        )
+    if chosen is not None and latency is None and not study.manifest.latency:
+        yield Finding(
+            "note", "is set, but the manifest has no latency", "analysis.latency", GET_LATENCY
+        )

@@ -1,0 +1,261 @@
+"""The `optik` command: thin wrappers around the functions of `complexity` and `analysis`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+# One thread for linear algebra, before numpy is loaded: worker processes already fill the
+# cores, and sums taken in one order give the same bytes in every run.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import typer
+from typer.core import TyperGroup
+
+from complexity.errors import InputError
+
+DEMO = "shapes"
+KEYS = ("dataset", "model", "image_id", "sample_id", "item")
+
+
+class Commands(TyperGroup):
+    """The commands, with the errors that are the user's to mend said plainly."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a user's mistake leaves with 1 and no traceback, Ctrl-C with 130."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            print(f"optik: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            print("optik: interrupted; the same command resumes.", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
+app = typer.Typer(
+    name="optik",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help=(
+        "What does the number of active experts k buy in a sparse mixture-of-experts "
+        "vision-language model, in VQA accuracy and in latency, and does the best k shift with how "
+        "visually complex the image is?\n\nStart with: optik demo"
+    ),
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; made if missing.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes (default: all cores).")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage, changed or not.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs") / DEMO, workers: Workers = None, fresh: Fresh = False
+) -> None:
+    """Answer the question on the study that ships.
+
+    Measures 2,000 images, joins 256,000 measured answers of four checkpoints of a small
+    sparse-MoE vision-language model at eight k, and says whether the best k shifts with
+    complexity. The same as: optik run shapes
+    """
+    _run(DEMO, out, workers, fresh)
+
+
+@app.command()
+def run(
+    manifest: Annotated[
+        str, typer.Argument(help="manifest.yaml, its folder, or the name of a study that ships.")
+    ],
+    out: Out,
+    workers: Workers = None,
+    fresh: Fresh = False,
+) -> None:
+    """Run every stage of a study.
+
+    A second run redoes only what changed.
+
+    Writes complexity.parquet, buckets.json, table.parquet, join.json, fits/, optimum/, tables/,
+    figures/ and run.json into the folder, and prints the answer. Without per-k results it stops
+    after the buckets and says what is missing.
+    """
+    _run(manifest, out, workers, fresh)
+
+
+@app.command()
+def check(
+    manifest: Annotated[
+        str, typer.Argument(help="manifest.yaml, its folder, or the name of a study that ships.")
+    ],
+) -> None:
+    """Validate a study without measuring it.
+
+    Says what is present, what is missing and what is wrong. Reads everything but measures nothing. Leaves with 1 when something is wrong.
+    """
+    from analysis.checking import inspect
+    from analysis.manifest import load_study
+
+    study = load_study(manifest)
+    findings = inspect(study)
+    typer.echo(f"{study.manifest.title} ({study.shown})")
+    for item in findings:
+        typer.echo(f"  {item.level:<8} {item.where}: {item.what}")
+        if item.remedy:
+            typer.echo(f"           {item.remedy}")
+    wrong = sum(item.level == "wrong" for item in findings)
+    missing = sum(item.level == "missing" for item in findings)
+    if wrong:
+        raise InputError(f"{wrong} of {len(findings)} checks found something wrong; see above.")
+    typer.echo(
+        "Nothing is wrong."
+        + (f" {missing} part(s) are missing; see above." if missing else " Ready: optik run")
+    )
+
+
+@app.command()
+def measure(
+    source: Annotated[
+        list[str], typer.Argument(help="Manifest, folder, glob, Parquet, tar shards or image.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .parquet or .csv.")],
+    metrics: Annotated[
+        str, typer.Option(help="card, or names parted by commas (see: optik metrics).")
+    ] = "card",
+    workers: Workers = None,
+) -> None:
+    """Measure the visual complexity of images.
+
+    One row per image. An unreadable image is a row with an error. Interrupted, the same command resumes.
+    """
+    from analysis.measuring import measure_sources
+
+    frame = measure_sources(source, metrics=metrics, workers=workers, out=out)
+    failed = frame["error"].notna()
+    typer.echo(f"{len(frame):,} images measured, table in {out}")
+    if failed.any():
+        typer.echo(f"{int(failed.sum()):,} with an error, for instance:")
+        for row in frame[failed].head(5).itertuples():
+            typer.echo(f"  {row.image_id}: {row.error}")
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="Parquet or CSV with the formula's columns.")],
+    formula: Annotated[
+        str, typer.Option(help="As in lme4, for instance 'ms ~ C(k) + (1 | sample_id)'.")
+    ],
+    family: Annotated[
+        Literal["gaussian", "binomial"], typer.Option(help="Linear or logistic.")
+    ] = "gaussian",
+    method: Annotated[
+        Literal["reml", "ml"] | None,
+        typer.Option(help="Default: reml for gaussian, ml for binomial."),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Column to cluster robust standard errors by.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit one regression to a table."""
+    from analysis import mixed
+    from analysis.frames import read_frame
+    from complexity.files import to_json
+
+    fitted = mixed.fit(formula, read_frame(table, text=KEYS), family=family, method=method, cluster=cluster)
+    typer.echo(to_json(fitted.to_json()).rstrip() if as_json else fitted.summary())
+
+
+@app.command()
+def shift(
+    table: Annotated[
+        Path,
+        typer.Argument(help="Parquet or CSV with model, image_id, sample_id, k, score, the metric."),
+    ],
+    complexity: Annotated[str, typer.Option(help="Column with the complexity of the image.")],
+    covariates: Annotated[
+        str, typer.Option(help="Columns to adjust for, parted by commas.")
+    ] = "",
+    buckets: Annotated[int, typer.Option(min=2, help="Quantile buckets over images.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of bootstrap and Monte Carlo.")] = 20261123,
+    as_json: AsJson = False,
+) -> None:
+    """Test whether the optimal k shifts with complexity."""
+    from analysis.shift import shift_of_table, shift_text
+    from analysis.frames import read_frame
+    from complexity.files import to_json
+
+    names = [name.strip() for name in covariates.split(",") if name.strip()]
+    answers = shift_of_table(
+        read_frame(table, text=KEYS), complexity, covariates=names, n_buckets=buckets, seed=seed
+    )
+    if as_json:
+        typer.echo(to_json([answer.to_dict() for answer in answers]).rstrip())
+    else:
+        typer.echo(shift_text(answers))
+
+
+@app.command()
+def metrics(
+    name: Annotated[str | None, typer.Argument(help="Explain this metric.")] = None,
+) -> None:
+    """List the complexity metrics, or explain one."""
+    from complexity.registry import all_metrics, get
+
+    if name is None:
+        for item in all_metrics():
+            typer.echo(f"{item.name:<16} {item.summary} [{item.unit}]")
+        return
+    typer.echo(explain(get(name)))
+
+
+def explain(metric: Any) -> str:
+    """Spell out one metric: definition, unit, range, parameters, source."""
+    import inspect
+
+    low, high = metric.range
+    lines = [
+        f"{metric.name} (version {metric.version})",
+        f"  {metric.summary}",
+        f"  unit: {metric.unit}; range: {low:g} to {'no bound' if high is None else f'{high:g}'}",
+        f"  parameters: {', '.join(f'{k} = {v}' for k, v in metric.parameters.items()) or 'none'}",
+        f"  source: {metric.reference}",
+        "",
+        inspect.cleandoc(metric.function.__doc__ or ""),
+    ]
+    return "\n".join(lines)
+
+
+def _run(manifest: str, out: Path, workers: int | None, fresh: bool) -> None:
+    from analysis.pipeline import progress_to_stderr
+    from analysis.pipeline import run as run_study
+
+    result = run_study(
+        manifest,
+        out,
+        workers=workers,
+        fresh=fresh,
+        command=["optik", *sys.argv[1:]],
+        say=progress_to_stderr,
+    )
+    if not result.computed:
+        typer.echo(f"Nothing changed since the last run in {result.folder}: nothing recomputed.\n")
+    typer.echo(result.answer)
+    typer.echo(f"Tables, figures and fits: {result.folder}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

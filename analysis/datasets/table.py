@@ -1,0 +1,28 @@
+"""Samples from a plain table: Parquet, CSV, TSV or JSON Lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.frames import pick, read_frame
+from analysis.schemas import SAMPLES
+from analysis.tables import json_lists
+
+if TYPE_CHECKING:
+    from analysis.manifest import Study
+
+
+def read(study: Study) -> pd.DataFrame:
+    """Read the samples table, its columns renamed as the manifest's `samples.columns` says.
+
+    In CSV, a cell of the answers that is a JSON list (``["red", "dark red"]``) is that list;
+    any other cell is the one answer.
+    """
+    samples = study.manifest.samples
+    path = study.file(samples.path, "samples", "path")
+    text = {samples.columns.get(c.name, c.name) for c in SAMPLES.columns if c.kind != "number"}
+    frame = read_frame(path, text=text)
+    frame = pick(frame, samples.columns, path=path, where=study.at("samples", "columns"))
+    return json_lists(frame, path, SAMPLES)

@@ -1,0 +1,329 @@
+"""A study: its manifest as read, checked and hashed, and the files that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from analysis.manifest_model import Manifest, json_schema
+from analysis.studies import find
+from analysis.yaml_lines import Place, at, explain, load_yaml
+from complexity.errors import SHOWN, InputError, did_you_mean
+from complexity.files import sha256_file
+
+if TYPE_CHECKING:
+    from complexity.sources import ImageSource
+
+__all__ = ["DataFile", "Manifest", "Study", "json_schema", "load_study", "verify_checksums"]
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file or folder that a study reads.
+
+    Attributes
+    ----------
+    key : str
+        The manifest key that names it, such as ``results[0].path``.
+    path : Path
+        Where it lies; for images, the source without its wildcards.
+    exists : bool
+        Whether it is there.
+    """
+
+    key: str
+    path: Path
+    exists: bool
+
+
+@dataclass(frozen=True)
+class Study:
+    """A manifest and the way to its files.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the file says, validated.
+    path : Path
+        The manifest, absolute.
+    hash : str
+        SHA-256 of the validated manifest in canonical JSON: the same for two files that say
+        the same, whatever their comments and order of keys.
+    shown : str
+        How messages name the manifest.
+    lines : mapping
+        1-based lines of its keys.
+    """
+
+    manifest: Manifest
+    path: Path
+    hash: str
+    shown: str
+    lines: Mapping[Place, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.manifest.name
+
+    @property
+    def root(self) -> Path:
+        """The folder that the manifest's paths are relative to, absolute.
+
+        Raises
+        ------
+        InputError
+            An environment variable is not set, a package is not installed, or there is no
+            such folder. Raised on use, not on loading, so that `check` can say the rest too.
+        """
+        given = self.manifest.data_root
+        where = self.at("data_root")
+        if isinstance(given, str):
+            folder = self.path.parent / self._expand(given, "data_root")
+            if not folder.is_dir():
+                named = _VARIABLE.findall(given)
+                mend = f"set {named[0]} to" if named else "point it at"
+                raise InputError(
+                    f"{where}: no folder {folder}; {mend} the folder with the study's data"
+                )
+            return folder.resolve()
+        spec = importlib.util.find_spec(given.package)
+        places = list(spec.submodule_search_locations or ()) if spec is not None else []
+        if not places:
+            distribution = given.package.replace("_", "-")
+            raise InputError(
+                f"{where}: the package '{given.package}' that holds the data is not installed; "
+                f"pip install {distribution}"
+            )
+        return Path(places[0]).resolve()
+
+    def at(self, *place: str | int) -> str:
+        """Say where a key stands: ``…/manifest.yaml, line 12: images.source``."""
+        return at(self.shown, self.lines, place)
+
+    def label(self, path: Path) -> str:
+        """Name a file for outputs: relative to the data root where it lies under it."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.name
+
+    def _expand(self, text: str, *place: str | int) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            found = os.environ.get(name, "")
+            if not found:
+                raise InputError(
+                    f"{self.at(*place)}: the environment variable {name} is not set; set it to "
+                    f"where the data lie on this machine, e.g. export {name}=/path/to/data"
+                )
+            return found
+
+        return _VARIABLE.sub(value, text)
+
+    def locate(self, text: str, *place: str | int) -> Path:
+        """Turn a path of the manifest into an absolute one; it need not exist."""
+        return self.root / self._expand(text, *place)
+
+    def file(self, text: str, *place: str | int) -> Path:
+        """Turn a path of the manifest into that of a file which is there.
+
+        Raises
+        ------
+        InputError
+            No such file; names the key's line, the path and the nearest name beside it.
+        """
+        path = self.locate(text, *place)
+        if not path.is_file():
+            raise InputError(f"{self.at(*place)}: {_absent(path)}")
+        return path
+
+    def files(self, text: str, *place: str | int) -> list[Path]:
+        """Turn a path or glob of the manifest into the files it means, sorted, at least one.
+
+        Raises
+        ------
+        InputError
+            No such file, or nothing matches.
+        """
+        path = self.locate(text, *place)
+        if path.is_file() or not _WILD.search(str(path)):
+            return [self.file(text, *place)]
+        found = _matches(path)
+        if not found:
+            raise InputError(
+                f"{self.at(*place)}: no file matches '{path}'; correct the pattern (* within a "
+                f"folder's name, ** across folders) or put the files there"
+            )
+        return found
+
+    def image_source(self) -> ImageSource:
+        """Open the images.
+
+        Raises
+        ------
+        InputError
+            See `root` and `complexity.sources.open_source`; the manifest's key is named.
+        """
+        from complexity.sources import open_source
+
+        images = self.manifest.images
+        source = self._expand(images.source, "images", "source")
+        root = self.root
+        try:
+            return open_source(source, root=root, id_column=images.id)
+        except InputError as error:
+            raise InputError(f"{self.at('images', 'source')}: {error}") from error
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        """List what the study reads, globs spelled out, in the manifest's order.
+
+        Returns
+        -------
+        tuple of DataFile
+            The image source first (a folder, or a file), then samples, results, latency. A
+            glob that matches nothing is one entry that does not exist.
+
+        Raises
+        ------
+        InputError
+            See `root`.
+        """
+        source = self.locate(self.manifest.images.source, "images", "source")
+        fixed = _fixed(source)
+        there = fixed.exists() if fixed == source else any(True for _ in _glob(source))
+        found = [DataFile("images.source", fixed, there)]
+        named: list[tuple[str, Place]] = [(self.manifest.samples.path, ("samples", "path"))]
+        for key, entries in (
+            ("results", self.manifest.results),
+            ("latency", self.manifest.latency),
+        ):
+            named += [(entry.path, (key, n, "path")) for n, entry in enumerate(entries)]
+        for text, place in named:
+            path = self.locate(text, *place)
+            wild = bool(_WILD.search(str(path))) and not path.is_file()
+            paths = _matches(path) if wild else []
+            key = at("", {}, place).removeprefix(": ")
+            found += [DataFile(key, item, item.is_file()) for item in paths or [path]]
+        return tuple(found)
+
+
+def _fixed(path: Path) -> Path:
+    """Return the part of a glob before its first wildcard."""
+    if path.exists():
+        return path
+    for part in reversed((path, *path.parents)):
+        if _WILD.search(part.name):
+            return part.parent
+    return path
+
+
+def _glob(path: Path) -> Any:
+    fixed = _fixed(path)
+    return fixed.glob(path.relative_to(fixed).as_posix()) if fixed != path else iter(())
+
+
+def _matches(path: Path) -> list[Path]:
+    return sorted(item for item in _glob(path) if item.is_file() and item.name[0] != ".")
+
+
+def _absent(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder; name a file in it"
+    if not path.parent.is_dir():
+        return f"no file {path} (nor the folder it should lie in); correct the path or fetch it"
+    beside = sorted(item.name for item in path.parent.iterdir() if item.is_file())
+    return f"no file {path}{did_you_mean(path.name, beside)}; correct the path or fetch the file"
+
+
+def load_study(path_or_name: str | Path) -> Study:
+    """Read, check and hash a manifest.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A manifest, the folder of one, or the name of a study that ships with Optik.
+
+    Returns
+    -------
+    Study
+        Its data need not be there: that is looked up when used.
+
+    Raises
+    ------
+    InputError
+        No such manifest, or one that is not right; each problem with its line.
+    """
+    path = find(path_or_name)
+    shown = _shown(path)
+    content, lines = load_yaml(path, shown)
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, Manifest, content, lines, shown)) from error
+    return Study(manifest, path.resolve(), manifest_hash(manifest), shown, lines)
+
+
+def manifest_hash(manifest: Manifest) -> str:
+    """Return the SHA-256 of a manifest's canonical JSON."""
+    content = manifest.model_dump(mode="json", by_alias=True)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _shown(path: Path) -> str:
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def verify_checksums(study: Study) -> list[Path]:
+    """Check the files of `images.sha256` against their sums.
+
+    Parameters
+    ----------
+    study : Study
+        With the sums.
+
+    Returns
+    -------
+    list of Path
+        The files checked.
+
+    Raises
+    ------
+    InputError
+        Files that are missing or have another sum, the first five of them with both sums.
+    """
+    checked, problems = [], []
+    for name, expected in study.manifest.images.sha256.items():
+        place = ("images", "sha256", name)
+        try:
+            path = study.file(name, *place)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        found = sha256_file(path)
+        if found != expected:
+            problems.append(
+                f"{study.at(*place)}: {path} has SHA-256 {found}, the manifest says {expected}; "
+                f"fetch the file again, or correct the sum if the file is meant to have changed"
+            )
+        checked.append(path)
+    if problems:
+        more = [f"and {len(problems) - SHOWN:,} more"] if len(problems) > SHOWN else []
+        raise InputError("\n".join(problems[:SHOWN] + more))
+    return checked

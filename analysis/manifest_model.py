@@ -1,0 +1,376 @@
+"""What a manifest may say: one class per block, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from complexity.errors import did_you_mean
+
+T = TypeVar("T")
+Items = Annotated[tuple[T, ...], Strict(False)]  # YAML has lists only
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+
+PHASES = ("vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms")
+Phase = Literal["vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms"]
+
+
+class Block(BaseModel):
+    """A part of the manifest: closed, immutable, no guessing at types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _problem(message: str, key: str | None = None) -> PydanticCustomError:
+    return PydanticCustomError("manifest", "{said}", {"said": message, "key": key or ""})
+
+
+def _one_of(name: str, known: tuple[str, ...], what: str) -> str:
+    if name not in known:
+        raise _problem(
+            f"unknown {what} '{name}'{did_you_mean(name, known)}; this version knows "
+            f"{', '.join(known)}"
+        )
+    return name
+
+
+class Package(Block):
+    """Data inside an installed Python package."""
+
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        description="import name of the package"
+    )
+
+
+class Images(Block):
+    """Where the images are."""
+
+    source: Text = Field(
+        description="folder, glob, image, Parquet file or tar shards, relative to data_root"
+    )
+    id: Text | None = Field(None, description="Parquet: the column with the image ids")
+    sha256: dict[str, Sha256] = Field(
+        default_factory=dict,
+        description="files (relative to data_root) and the SHA-256 they must have",
+    )
+
+
+class Samples(Block):
+    """Where the questions are."""
+
+    format: str = Field("table", description="reader: table, easy-vqa, nlvr")
+    path: Text = Field(description="file, relative to data_root")
+    columns: dict[str, Text] = Field(
+        default_factory=dict, description="our column name: the file's"
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        from analysis.datasets import READERS
+
+        return _one_of(value, tuple(READERS), "samples format")
+
+
+class ObjectCount(Block):
+    """Where the metric object_count comes from."""
+
+    source: Literal["annotations", "proto"] = Field(
+        alias="from", description="annotations: a column of samples; proto: counted in the image"
+    )
+    column: Text | None = Field(None, description="of samples, with from: annotations")
+
+    @model_validator(mode="after")
+    def _column_with_annotations(self) -> ObjectCount:
+        if self.source == "annotations" and self.column is None:
+            raise _problem("from: annotations needs 'column', the column of samples with the count")
+        if self.source == "proto" and self.column is not None:
+            raise _problem("goes with from: annotations only; remove it or change 'from'", "column")
+        return self
+
+
+class Taken(Block):
+    """A value taken from a column, from the file's name, or the same for all rows."""
+
+    column: Text | None = Field(None, description="the file's column")
+    file_name: Text | None = Field(
+        None, description="regular expression searched in the file's name, with a group named so"
+    )
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Taken:
+        given = [
+            name for name in ("column", "value", "file_name") if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            raise _problem(
+                "give just one of column, value and file_name"
+                + (f", not {' and '.join(given)}" if given else "")
+            )
+        return self
+
+
+class TakenText(Taken):
+    """A text for each row."""
+
+    value: Text | None = Field(None, description="the same for all rows of the file")
+
+
+class TakenNumber(Taken):
+    """A number of experts for each row."""
+
+    value: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="the same for all rows of the file"
+    )
+
+
+def _needs_group(taken: Taken, group: str) -> Taken:
+    if taken.file_name is not None:
+        try:
+            groups = re.compile(taken.file_name).groupindex
+        except re.error as error:
+            raise _problem(
+                f"'{taken.file_name}' is not a regular expression ({error})", "file_name"
+            ) from None
+        if group not in groups:
+            raise _problem(
+                f"'{taken.file_name}' has no group named '{group}'; "
+                f"mark the part to take, such as (?P<{group}>[^_]+)",
+                "file_name",
+            )
+    return taken
+
+
+class Entry(Block):
+    """What result files and latency files have in common."""
+
+    path: Text = Field(description="file or glob, relative to data_root")
+    format: str = Field("table", description="reader: table")
+    k: TakenNumber = Field(TakenNumber(column="k"), description="number of active experts")
+    model: TakenText = Field(TakenText(column="model"), description="name of the model")
+    columns: dict[str, Text] = Field(
+        default_factory=dict, description="our column name: the file's"
+    )
+
+    @field_validator("k", "model", "device", check_fields=False)
+    @classmethod
+    def _group(cls, value: Taken, info: Any) -> Taken:
+        return _needs_group(value, info.field_name)
+
+    def _check_columns(self, allowed: tuple[str, ...], apart: tuple[str, ...]) -> None:
+        for name in self.columns:
+            if name in apart:
+                raise _problem(
+                    f"name this column in '{name}: {{column: …}}' instead", f"columns.{name}"
+                )
+            if name not in allowed:
+                raise _problem(
+                    f"unknown column of ours{did_you_mean(name, allowed)}; "
+                    f"known: {', '.join(allowed)}",
+                    f"columns.{name}",
+                )
+
+
+class ResultsEntry(Entry):
+    """Per-k results: one file, or several of one layout."""
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        from analysis.results import RESULT_READERS
+
+        return _one_of(value, tuple(RESULT_READERS), "results format")
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> ResultsEntry:
+        from analysis.schemas import RESULTS
+
+        apart = ("k", "model")
+        self._check_columns(tuple(n for n in RESULTS.names if n not in apart), apart)
+        return self
+
+
+class PhaseColumns(Block):
+    """Long form: one phase a row."""
+
+    column: Text = Field(description="the file's column that names the phase")
+    value: Text = Field(description="the file's column with the milliseconds")
+    map: dict[str, Phase] = Field(
+        description="the file's phase: ours; phases left out are counted", min_length=1
+    )
+
+
+class LatencyEntry(Entry):
+    """Latencies: one file, or several of one layout."""
+
+    device: TakenText = Field(TakenText(column="device"), description="what the model ran on")
+    phase: PhaseColumns | None = Field(None, description="for files with one phase a row")
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        from analysis.results import LATENCY_READERS
+
+        return _one_of(value, tuple(LATENCY_READERS), "latency format")
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> LatencyEntry:
+        from analysis.schemas import LATENCY
+
+        apart = ("k", "model", "device")
+        allowed = tuple(n for n in LATENCY.names if n not in apart)
+        if self.phase is not None:
+            allowed = tuple(n for n in allowed if n not in PHASES)
+        self._check_columns(allowed, apart)
+        return self
+
+
+class Primary(Block):
+    """The comparison declared before looking at the data."""
+
+    metric: Text = Field(description="complexity metric")
+    curve: Literal["saturated"] = Field("saturated", description="k as a factor")
+    model: Text = Field("all", description="a model's name, or all: one answer per model, Holm")
+
+
+class BucketRule(Block):
+    """How images are grouped by complexity; for display and policies."""
+
+    scheme: Literal["quantile", "edges", "column"] | None = Field(
+        None, description="told by what is given when left out; quantile by default"
+    )
+    n: Annotated[int, Field(ge=2, le=100)] | None = Field(None, description="quantile: how many")
+    edges: Items[float] | None = Field(
+        None, description="interior cut points, rising; intervals are closed on the right"
+    )
+    column: Text | None = Field(None, description="a column of samples that names the bucket")
+    order: Items[Text] | None = Field(None, description="column: the buckets from low to high")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_scheme(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if data.get("scheme") is None:
+            data["scheme"] = next((s for s in ("edges", "column") if data.get(s)), "quantile")
+        if data["scheme"] == "quantile":
+            data.setdefault("n", 3)
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BucketRule:
+        own = {"quantile": ("n",), "edges": ("edges",), "column": ("column", "order")}
+        scheme = self.scheme or "quantile"
+        for name in ("n", "edges", "column", "order"):
+            if getattr(self, name) is not None and name not in own[scheme]:
+                raise _problem(f"does not go with scheme: {scheme}; remove one of them", name)
+        if getattr(self, own[scheme][0]) is None:
+            raise _problem(f"scheme: {scheme} needs '{own[scheme][0]}'")
+        if self.edges is not None:
+            rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
+            if not self.edges or not rising:
+                raise _problem("must be one or more cut points, each above the one before", "edges")
+        if self.order is not None and len(set(self.order)) < len(self.order):
+            raise _problem("names a bucket twice", "order")
+        return self
+
+
+class LatencyChoice(Block):
+    """The latency that enters the analysis table and the frontier."""
+
+    device: Text
+    phase: Phase
+
+
+class Analysis(Block):
+    """What is asked of the data."""
+
+    primary: Primary = Field(description="declared before looking; part of the hash")
+    metrics: Items[str] = Field(description="complexity metrics to measure", min_length=1)
+    buckets: BucketRule = Field(default_factory=lambda: BucketRule.model_validate({}))
+    latency: LatencyChoice | None = None
+    covariates: Items[Text] = Field((), description="columns of samples to adjust for")
+    margin: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.01, description="non-inferiority margin, in accuracy"
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _registered(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from complexity.registry import all_metrics
+
+        known = tuple(metric.name for metric in all_metrics())
+        for name in value:
+            _one_of(name, known, "metric")
+        if len(set(value)) < len(value):
+            raise _problem("names a metric twice")
+        return value
+
+    @model_validator(mode="after")
+    def _primary_among_metrics(self) -> Analysis:
+        name = self.primary.metric
+        if name not in self.metrics:
+            raise _problem(
+                f"primary.metric '{name}' is not among metrics"
+                f"{did_you_mean(name, self.metrics)}; add it there",
+            )
+        return self
+
+
+class Manifest(Block):
+    """A study: its data and what is asked of them."""
+
+    version: Literal[1] = Field(description="of the manifest's layout")
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="short name; the `dataset` of every table"
+    )
+    title: Text = Field(description="one line")
+    license: Text = Field(description="of the data")
+    citation: str | None = Field(None, description="how to cite the data")
+    data_root: str | Package = Field(
+        ".",
+        description="folder, relative to the manifest; ${VAR} is an environment variable; "
+        "{package: NAME} is an installed package's folder",
+    )
+    images: Images
+    samples: Samples
+    object_count: ObjectCount = Field(
+        default_factory=lambda: ObjectCount.model_validate({"from": "proto"})
+    )
+    results: Items[ResultsEntry] = Field((), description="per-k results; may come later")
+    latency: Items[LatencyEntry] = Field((), description="latencies; may come later")
+    scorer: str = Field("exact", description="rule for results that carry predictions only")
+    analysis: Analysis
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("scorer")
+    @classmethod
+    def _known_scorer(cls, value: str) -> str:
+        from analysis.scoring import SCORERS
+
+        return _one_of(value, tuple(SCORERS), "scorer")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the manifest's JSON Schema, for editors and other tools.
+
+    Returns
+    -------
+    dict
+        What is published as ``data_manifests/manifest.schema.json``.
+    """
+    schema = Manifest.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,118 @@
+"""The quadratic second opinion: does the vertex of the curve move with complexity?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.mixed.wald import wald_test
+from analysis.optimum.curves import CurveFit, settled
+
+Array = NDArray[np.float64]
+Z95 = 1.959964
+UNIT = "log2 k per SD of complexity"
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """The quadratic's no-shift null and, where it means something, the size of the shift.
+
+    With x = log2 k, c the standardised complexity and coefficients b1 (x), b2 (x²), b4 (x·c)
+    and b5 (x²·c), the vertex is ``x*(c) = -(b1 + b4 c) / (2 (b2 + b5 c))``.
+
+    Attributes
+    ----------
+    statistic, df, df_denom, p : float
+        Robust Wald test of ``b1 b5 - b2 b4 = 0`` (chi-square on 1 df, p from F(1, G - 1)); NaN
+        where the answers do not vary with k.
+    method : str
+        How p was obtained.
+    slope, slope_se : float
+        ``dx*/dc`` at c = 0, doublings of k per SD of complexity, and its delta-method
+        standard error; NaN where the curvature at c = 0 is not negative.
+    vertex_low, vertex_high : float
+        x* at c = -1 and c = +1; NaN where the curvature there is not negative.
+    curvature_negative : bool
+        Whether the upper 95 % limit of ``b2 + b5 c`` is below 0 over the range of c asked for.
+    flat_p : float
+        Robust Wald p of ``b1 = b2 = b4 = b5 = 0``: while a flat curve is not rejected, the
+        no-shift test is degenerate (its gradient vanishes there). NaN where the answers do not
+        vary with k.
+    """
+
+    statistic: float
+    df: float
+    df_denom: float
+    p: float
+    method: str
+    slope: float
+    slope_se: float
+    vertex_low: float
+    vertex_high: float
+    curvature_negative: bool
+    flat_p: float
+
+
+def quadratic_shift(fitted: CurveFit, c_range: tuple[float, float]) -> Quadratic:
+    """Test that the vertex of a quadratic curve does not move with complexity.
+
+    The null ``b1 b5 = b2 b4`` needs no division and does not depend on where x and c are
+    centred. It degenerates on a flat curve (all four near 0), where it says nothing.
+
+    Parameters
+    ----------
+    fitted : CurveFit
+        A quadratic curve.
+    c_range : tuple of float
+        Lowest and highest standardised complexity over which the curvature must be negative
+        for a vertex to be an optimum.
+    """
+    from scipy import stats
+
+    position = {name: i for i, name in enumerate(fitted.fit.names)}
+    index = [position[name] for name in ("x", "I(x**2)", "x:c", "I(x**2):c")]
+    b1, b2, b4, b5 = (float(fitted.fit.params[i]) for i in index)
+    cov = settled(fitted.fit.cov[np.ix_(index, index)])
+
+    contrast = b1 * b5 - b2 * b4
+    gradient = np.array([b5, -b4, -b2, b1])
+    variance = float(gradient @ cov @ gradient)
+    statistic = contrast**2 / variance if variance > 0 else float("nan")
+    df_denom = float(fitted.fit.n_clusters - 1)
+
+    slope = slope_se = float("nan")
+    if b2 < 0:
+        slope = contrast / (2 * b2**2)
+        delta = np.array(
+            [
+                b5 / (2 * b2**2),
+                -b4 / (2 * b2**2) - contrast / b2**3,
+                -1 / (2 * b2),
+                b1 / (2 * b2**2),
+            ]
+        )
+        slope_se = float(np.sqrt(delta @ cov @ delta))
+
+    def vertex(c: float) -> float:
+        curvature = b2 + b5 * c
+        return -(b1 + b4 * c) / (2 * curvature) if curvature < 0 else float("nan")
+
+    def upper_curvature(c: float) -> float:
+        spread = np.array([0.0, 1.0, 0.0, c])
+        return b2 + b5 * c + Z95 * float(np.sqrt(spread @ cov @ spread))
+
+    return Quadratic(
+        statistic=statistic,
+        df=1.0,
+        df_denom=df_denom,
+        p=float(stats.f.sf(statistic, 1, df_denom)),
+        method="robust Wald (delta method), image-clustered CR1, F(1, G - 1)",
+        slope=slope,
+        slope_se=slope_se,
+        vertex_low=vertex(-1.0),
+        vertex_high=vertex(1.0),
+        curvature_negative=all(upper_curvature(c) < 0 for c in c_range),
+        flat_p=wald_test(np.array([b1, b2, b4, b5]), cov, np.eye(4), df_denom=df_denom).p,
+    )

@@ -1,0 +1,269 @@
+"""A study from manifest to answer: ordered stages, redone only where something changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import stages
+from analysis.datasets import object_counts, read_samples
+from analysis.manifest import Study, load_study, verify_checksums
+from analysis.record import Record, code_fingerprint, versions
+from analysis.results import read_latency, read_results
+from complexity.errors import InputError
+from complexity.files import sha256_file
+
+AFTER_BUCKETS = ("join", "optimum", "latency", "report")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    folder : Path
+        The run's folder.
+    status : str
+        ``finished``, or ``no results`` when the study has none yet.
+    computed, kept : tuple of str
+        Stages done in this run, and stages found unchanged.
+    answer : str
+        The answer in plain words.
+    """
+
+    folder: Path
+    status: str
+    computed: tuple[str, ...]
+    kept: tuple[str, ...]
+    answer: str
+
+    def complexity(self) -> pd.DataFrame:
+        """Read the complexity table: one row per image."""
+        return stages.read_complexity(self.folder)
+
+    def table(self) -> pd.DataFrame:
+        """Read the analysis table: one row per model × sample × k."""
+        return stages.read_analysis_table(self.folder)
+
+    def answers(self, metric: str) -> list[dict[str, Any]]:
+        """Read the answers for one metric, one per model."""
+        found: list[dict[str, Any]] = _read_json(self.folder / "optimum" / f"{metric}.json")
+        return found
+
+
+def run(
+    study: str | Path | Study,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    command: Sequence[str] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> RunResult:
+    """Run a study: measure, bucket, join, fit, find the optimal k, write tables and figures.
+
+    Parameters
+    ----------
+    study : str, Path or Study
+        A manifest, its folder, the name of a study that ships, or a loaded study.
+    out : str or Path
+        Folder of the run; made if missing. A second run there redoes only what changed.
+    workers : int, optional
+        Worker processes for measuring; all cores when left out.
+    fresh : bool
+        Redo everything.
+    command : sequence of str, optional
+        What to record as the command.
+    say : callable, optional
+        Takes lines of progress; silent when left out.
+
+    Returns
+    -------
+    RunResult
+        Where everything lies and the answer in words.
+
+    Raises
+    ------
+    InputError
+        When data or request are wrong. Everything that can be known without measuring is
+        checked before anything is written.
+    """
+    say = say or (lambda line: None)
+    if not isinstance(study, Study):
+        study = load_study(study)
+    folder = Path(out)
+    data = _load(study)
+    record = Record.open(
+        folder,
+        {
+            "study": study.name,
+            "manifest_sha256": study.hash,
+            "seed": study.manifest.seed,
+            "command": list(command) if command is not None else ["analysis.run", study.shown],
+        },
+        fresh=fresh,
+    )
+    try:
+        status = _stages(study, data, record, workers, say)
+    except InputError as error:
+        record.finish("failed", str(error))
+        raise
+    except KeyboardInterrupt:
+        record.finish("interrupted")
+        raise
+    record.finish(status)
+    from analysis.report.words import answer_text, no_results_text
+
+    answer = answer_text(study, folder) if status == "finished" else no_results_text(study, folder)
+    return RunResult(folder, status, tuple(record.done), tuple(record.kept), answer)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything of a study but its images, read and checked.
+
+    Attributes
+    ----------
+    samples, results, latency : DataFrame
+        Their tables; the last two are None where the manifest names none.
+    counts : mapping of str to float, or None
+        Annotated object counts by image.
+    notes : dict
+        What readers counted or left out, by table.
+    """
+
+    samples: pd.DataFrame
+    results: pd.DataFrame | None
+    latency: pd.DataFrame | None
+    counts: Mapping[str, float] | None
+    notes: dict[str, Any]
+
+
+def _load(study: Study) -> Data:
+    verify_checksums(study)
+    samples = read_samples(study)
+    stages.check_columns(study, samples)
+    results, latency = None, None
+    notes: dict[str, Any] = {}
+    if study.manifest.results:
+        results, notes["results"] = read_results(study)
+        if not results["sample_id"].isin(samples["sample_id"]).any():
+            stages.refuse_unknown_samples(study, samples, results)
+    if study.manifest.latency:
+        latency, notes["latency"] = read_latency(study)
+    return Data(samples, results, latency, object_counts(study, samples), notes)
+
+
+def _stages(
+    study: Study,
+    data: Data,
+    record: Record,
+    workers: int | None,
+    say: Callable[[str], None],
+) -> str:
+    folder = record.folder
+    samples = data.samples
+    manifest = study.manifest
+    analysis = manifest.analysis.model_dump(mode="json", by_alias=True)
+    code = {"code": code_fingerprint(), "versions": versions()}
+    images = study.image_source()
+    sources = {"images": images.fingerprint(), "samples": _content(study, "samples")}
+    entries = manifest.model_dump(mode="json", by_alias=True)
+
+    record.stage(
+        "measure",
+        {
+            **sources,
+            "metrics": stages.metric_versions(manifest.analysis.metrics),
+            "object_count": entries["object_count"],
+            "columns": entries["samples"],
+        },
+        lambda: stages.measure(study, samples, data.counts, folder, workers),
+        say=say,
+    )
+    measured = sha256_file(folder / stages.COMPLEXITY)
+    record.stage(
+        "buckets",
+        {**code, "complexity": measured, "samples": sources["samples"], "analysis": analysis},
+        lambda: stages.cut_buckets(study, samples, folder),
+        say=say,
+    )
+    cut = {
+        **code,
+        "complexity": measured,
+        "buckets": sha256_file(folder / stages.BUCKETS),
+        "samples": [sources["samples"], entries["samples"]],
+        "analysis": analysis,
+    }
+    if data.results is None:
+        record.drop([name for name in AFTER_BUCKETS if name != "report"])
+        record.stage(
+            "report",
+            {**cut, "images": sources["images"]},
+            lambda: stages.write_report(study, samples, None, folder),
+            say=say,
+        )
+        return "no results"
+
+    results, latency = data.results, data.latency
+    timed = [_content(study, "latency"), entries["latency"]]
+    record.stage(
+        "join",
+        {**cut, "results": [_content(study, "results"), entries["results"]], "latency": timed},
+        lambda: stages.join_tables(study, samples, results, latency, data.notes, folder),
+        say=say,
+    )
+    table = sha256_file(folder / stages.TABLE)
+    record.stage(
+        "optimum",
+        {**cut, "table": table, "seed": manifest.seed},
+        lambda: stages.fit_optimum(study, samples, folder),
+        say=say,
+    )
+    if latency is None:
+        record.drop(["latency"])
+    else:
+        record.stage(
+            "latency",
+            {**cut, "latency": timed},
+            lambda: stages.fit_latency(study, samples, latency, folder),
+            say=say,
+        )
+    upstream = {name: record.outputs(name) for name in ("optimum", "latency")}
+    record.stage(
+        "report",
+        {**cut, "images": sources["images"], "table": table, "latency": timed, **upstream},
+        lambda: stages.write_report(study, samples, latency, folder),
+        say=say,
+    )
+    return "finished"
+
+
+def _content(study: Study, key: str) -> list[str]:
+    """Hashes of the data files that a manifest key names."""
+    return [
+        sha256_file(item.path)
+        for item in study.data_files()
+        if item.key.startswith(key) and item.exists
+    ]
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not there; metrics with an answer: "
+            f"{', '.join(sorted(p.stem for p in path.parent.glob('*.json'))) or 'none'}."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def progress_to_stderr(line: str) -> None:
+    """Write a line of progress to standard error."""
+    print(line, file=sys.stderr, flush=True)

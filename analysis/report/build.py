@@ -1,0 +1,332 @@
+"""Write a run's tables and figures from the files of the stages before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.report import content
+from analysis.report.export import ColumnStyle, write_table
+from complexity.image import prepare
+from complexity.sources import ImageSource
+
+EXAMPLES_PER_BUCKET = 5
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
+
+    Attributes
+    ----------
+    primary : str
+        The primary complexity metric.
+    complexity, samples : DataFrame
+        Their tables.
+    labels : dict of str to Series
+        Bucket of each image, by metric.
+    ranges : dict of str to dict
+        Range of each bucket in words, by metric.
+    images : ImageSource
+        Where the example images come from.
+    table : DataFrame or None
+        The analysis table; None without results, and then the rest is empty.
+    latency : DataFrame or None
+        The latency table.
+    choice : tuple of str or None
+        Device and phase that the accuracy-latency frontier uses.
+    answers : list of dict
+        `optimum/*.json`, primary metric first.
+    accuracy_fits, latency_fits : list of dict
+        `fits/*.json`; accuracy of the primary metric.
+    """
+
+    primary: str
+    complexity: pd.DataFrame
+    samples: pd.DataFrame
+    labels: Mapping[str, pd.Series]
+    ranges: Mapping[str, Mapping[str, str]]
+    images: ImageSource
+    table: pd.DataFrame | None
+    latency: pd.DataFrame | None
+    choice: tuple[str, str] | None
+    answers: Sequence[Mapping[str, Any]]
+    accuracy_fits: Sequence[Mapping[str, Any]]
+    latency_fits: Sequence[Mapping[str, Any]]
+
+    def primary_answers(self) -> list[Mapping[str, Any]]:
+        """Answers of the primary metric."""
+        return [answer for answer in self.answers if answer["metric"] == self.primary]
+
+
+def write_tables(material: Material, folder: Path) -> list[Path]:
+    """Write every table as CSV, Markdown and LaTeX.
+
+    Parameters
+    ----------
+    material : Material
+        What to write.
+    folder : Path
+        The run's `tables/` folder.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    m = material
+    paths = write_table(
+        content.descriptives(m.complexity, m.samples, m.labels),
+        folder / "descriptives",
+        caption="Visual complexity of the images, overall and by bucket.",
+        label="tab:descriptives",
+        columns=[
+            ColumnStyle("metric", group=True),
+            ColumnStyle("bucket"),
+            ColumnStyle("n_images", "images", "count"),
+            ColumnStyle("n_samples", "samples", "count"),
+            *(
+                ColumnStyle(name, kind="number", decimals=3)
+                for name in ("mean", "sd", "min", "max")
+            ),
+        ],
+        notes=[f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."],
+    )
+    if m.table is not None:
+        paths += _accuracy_tables(m, folder)
+    if m.latency is not None and len(m.latency):
+        paths += _latency_tables(m, folder)
+    return paths
+
+
+def write_figures(material: Material, folder: Path) -> list[Path]:
+    """Write every figure as PDF, SVG and PNG.
+
+    Parameters
+    ----------
+    material : Material
+        What to draw.
+    folder : Path
+        The run's `figures/` folder.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    from analysis.report import figures
+
+    m = material
+    ranges = m.ranges[m.primary]
+    paths = figures.save(
+        figures.example_images(_examples(m), metric=m.primary), folder / "example_images"
+    )
+    if m.table is None:
+        return paths
+    accuracy = content.accuracy_by_k(m.table, m.labels[m.primary])
+    by_bucket = accuracy[accuracy["bucket"] != content.ALL]
+    paths += figures.save(
+        figures.accuracy_curves(by_bucket, metric=m.primary, bucket_ranges=ranges),
+        folder / "accuracy_vs_k",
+    )
+    answers = m.primary_answers()
+    paths += figures.save(
+        figures.optimal_k(content.bootstrap_shares(answers), content.common_k(answers), ranges),
+        folder / "optimal_k_vs_complexity",
+    )
+    if m.latency is None or not len(m.latency):
+        return paths
+    latency = content.latency_by_k(m.latency, m.samples, m.labels[m.primary])
+    overall = latency[latency["bucket"] == content.ALL]
+    paths += figures.save(figures.latency_curves(overall), folder / "latency_vs_k")
+    if m.choice is not None:
+        device, phase = m.choice
+        chosen = latency[(latency["device"] == device) & (latency["phase"] == phase)]
+        front = content.frontier(accuracy, chosen)
+        front = front[front["bucket"] != content.ALL]
+        if len(front):
+            paths += figures.save(
+                figures.frontier(front, device=device, phase=phase),
+                folder / "accuracy_latency_frontier",
+            )
+    return paths
+
+
+def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
+    assert m.table is not None
+    interval = "95 % intervals: normal, clustered by image."
+    ranges = f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."
+    paths = write_table(
+        content.accuracy_by_k(m.table, m.labels[m.primary]),
+        folder / "accuracy_by_k",
+        caption=f"Accuracy by active experts k and {m.primary}.",
+        label="tab:accuracy-by-k",
+        columns=[
+            ColumnStyle("model", group=True),
+            ColumnStyle("bucket", group=True),
+            ColumnStyle("k", kind="count"),
+            ColumnStyle("accuracy", kind="percent", decimals=2),
+            ColumnStyle("ci_low", "95 % interval (%)", "percent", 2, upper="ci_high"),
+            ColumnStyle("n_images", "images", "count"),
+            ColumnStyle("n_samples", "samples", "count"),
+        ],
+        notes=[interval, ranges],
+    )
+    paths += write_table(
+        content.optimal_k(m.answers),
+        folder / "optimal_k",
+        caption="Accuracy-optimal number of active experts k by complexity.",
+        label="tab:optimal-k",
+        columns=[
+            ColumnStyle("metric", group=True),
+            ColumnStyle("model", group=True),
+            ColumnStyle("bucket"),
+            ColumnStyle("complexity", "mean", "number"),
+            ColumnStyle("k", "best k", "count"),
+            ColumnStyle("share", "share", "proportion"),
+            ColumnStyle("not_rejected", "k not rejected", "ks"),
+            ColumnStyle("serves_both_ends", "k for both ends", "ks"),
+        ],
+        notes=[
+            "Best k: arg max over the grid, ties to the smaller k; share: image-cluster "
+            "bootstrap resamples it wins, ties shared.",
+            "k not rejected: not distinguishable from the best in this bucket at level .05. "
+            "k for both ends: not rejected as optimal in the lowest and the highest bucket at "
+            "once, a test of its own that may keep a k which one bucket's set leaves out. "
+            "Neither set is adjusted for the number of models and metrics; not rejected does "
+            "not mean equally good.",
+        ],
+    )
+    paths += write_table(
+        content.tests(m.answers),
+        folder / "shift_tests",
+        caption="Does the optimal k shift with complexity?",
+        label="tab:shift-tests",
+        columns=[
+            ColumnStyle("metric", group=True),
+            ColumnStyle("model"),
+            ColumnStyle("wald", "Wald", "number", 1, span="interaction"),
+            ColumnStyle("df", "df", "count", span="interaction"),
+            ColumnStyle("p_interaction", "p", "p", span="interaction"),
+            ColumnStyle("p_interaction_adjusted", "p adj.", "p", span="interaction"),
+            ColumnStyle("p_interaction_probability", "p prob.", "p", span="interaction"),
+            ColumnStyle("p_shift", "p", "p", span="shift"),
+            ColumnStyle("p_shift_adjusted", "p adj.", "p", span="shift"),
+            ColumnStyle("common_k", "k for both ends", "ks", span="shift"),
+            ColumnStyle("p_lack_of_fit", "lack of fit p", "p", span="quadratic"),
+            ColumnStyle("p_quadratic", "no-shift p", "p", span="quadratic"),
+            ColumnStyle("shift", "size", "number", 2, span="quadratic"),
+        ],
+        notes=[
+            f"Primary metric: {m.primary}. Interaction: robust Wald test that the curve in k "
+            "(k as factor, logit) does not change with complexity, clustered by image, p from F; "
+            "p prob.: the same in a linear probability model.",
+            "Shift: p of the null that one k is optimal at both ends of complexity "
+            "(intersection-union, image-cluster covariance, Hansen recentring).",
+            "p adj.: Holm, over models for the primary metric and over all the rest for the others.",
+            "Quadratic in log2 k, a second opinion: size in doublings of k per standard deviation "
+            "of complexity, given only where the quadratic fits and has a certain maximum.",
+        ],
+    )
+    paths += write_table(
+        content.coefficients(m.accuracy_fits, ["model", "curve"]),
+        folder / "coefficients_accuracy",
+        caption=f"Logit of the score on k, {m.primary} (c, standardised over images) and covariates.",
+        label="tab:coefficients-accuracy",
+        columns=_coefficient_columns(["model", "curve"]),
+        notes=["Covariance clustered by image (CR1), t with images - 1 degrees of freedom."],
+    )
+    return paths
+
+
+def _latency_tables(m: Material, folder: Path) -> list[Path]:
+    assert m.latency is not None
+    keys = ["device", "phase", "model"]
+    paths = write_table(
+        content.latency_by_k(m.latency, m.samples, m.labels[m.primary]),
+        folder / "latency_by_k",
+        caption=f"Mean latency by active experts k and {m.primary}.",
+        label="tab:latency-by-k",
+        columns=[
+            *(ColumnStyle(key, group=True) for key in keys),
+            ColumnStyle("bucket", group=True),
+            ColumnStyle("k", kind="count"),
+            ColumnStyle("mean_ms", "mean (ms)", "number", 3),
+            ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
+            ColumnStyle("n_items", "samples", "count"),
+        ],
+        notes=["95 % intervals: normal, clustered by sample (repeats averaged within it)."],
+    )
+    if not m.latency_fits:
+        return paths
+    methods = sorted({f"{fit['formula']} ({fit['method'].upper()})" for fit in m.latency_fits})
+    troubled = [
+        f"{fit['model']}, {fit['device']}, {fit['phase']}: {warning}"
+        for fit in m.latency_fits
+        for warning in fit["warnings"]
+    ]
+    paths += write_table(
+        content.coefficients(m.latency_fits, keys),
+        folder / "coefficients_latency",
+        caption="Linear mixed models of latency (ms).",
+        label="tab:coefficients-latency",
+        columns=_coefficient_columns(keys),
+        notes=[
+            f"Models: {'; '.join(methods)}. k as a factor, c: standardised {m.primary}, order: "
+            "position in the run (0 to 1). Wald z.",
+            *troubled,
+        ],
+    )
+    paths += write_table(
+        content.variance_components(m.latency_fits, keys),
+        folder / "random_effects_latency",
+        caption="Random-effect standard deviations of the latency models (ms).",
+        label="tab:random-effects-latency",
+        columns=[
+            *(ColumnStyle(key, group=True) for key in keys),
+            ColumnStyle("group"),
+            ColumnStyle("term"),
+            ColumnStyle("sd_or_corr", "SD", "number", 4),
+            ColumnStyle("n_groups", "groups", "count"),
+        ],
+    )
+    return paths
+
+
+def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
+    return [
+        *(ColumnStyle(key, group=True) for key in keys),
+        ColumnStyle("term"),
+        ColumnStyle("estimate", kind="number", decimals=4),
+        ColumnStyle("se", "SE", "number", 4),
+        ColumnStyle("statistic", "t or z", "number", 2),
+        ColumnStyle("p", kind="p"),
+        ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
+    ]
+
+
+def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:
+    """Pick images spread over each bucket, always the same ones."""
+    values = m.complexity.set_index("image_id")[m.primary].dropna()
+    bucket = m.labels[m.primary]
+    chosen: dict[str, list[tuple[str, Any, float]]] = {}
+    for name in bucket.cat.categories:
+        of_bucket = values.loc[values.index.isin(bucket.index[bucket == name])]
+        ranked = of_bucket.reset_index().sort_values([m.primary, "image_id"], kind="stable")
+        if not len(ranked):
+            continue
+        n = min(EXAMPLES_PER_BUCKET, len(ranked))
+        positions = [round((i + 0.5) / n * len(ranked) - 0.5) for i in range(n)]
+        picked = [str(image) for image in ranked["image_id"].iloc[positions]]
+        chosen[str(name)] = [
+            (image, prepare(m.images.read(image)).rgb, float(values.loc[image])) for image in picked
+        ]
+    return chosen
+
+
+def _spelled(ranges: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {range_}" for name, range_ in ranges.items())

@@ -1,0 +1,115 @@
+"""The shift test on any table, whether it came from a run or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.optimum import ShiftAnswer, analyse
+from analysis.report.numbers import k_list, p_value, percent
+from complexity.buckets import cut
+from complexity.errors import InputError, did_you_mean, listing
+from complexity.files import plain
+
+NEEDED = ("model", "image_id", "sample_id", "k", "score")
+
+
+def shift_of_table(
+    table: pd.DataFrame,
+    metric: str,
+    *,
+    covariates: Sequence[str] = (),
+    n_buckets: int = 3,
+    seed: int = 20261123,
+) -> tuple[ShiftAnswer, ...]:
+    """Test, model by model, whether the optimal k shifts with complexity.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per model × sample × k: `model`, `image_id`, `sample_id`, `k` (at least 1),
+        `score` (in [0, 1]), the metric and the covariates.
+    metric : str
+        Column with the complexity of the row's image; one value per image.
+    covariates : sequence of str
+        Columns that the regressions adjust for.
+    n_buckets : int
+        Quantile buckets, cut over images; the first and the last are the ends compared.
+    seed : int
+        Seed of bootstrap and Monte Carlo.
+
+    Returns
+    -------
+    tuple of ShiftAnswer
+        One per model.
+
+    Raises
+    ------
+    InputError
+        When columns are missing or values impossible; see `analysis.optimum.analyse` too.
+    """
+    columns = [str(name) for name in table.columns]
+    for name in (*NEEDED, metric, *covariates):
+        if name not in columns:
+            raise InputError(
+                f"the table has no column '{name}'{did_you_mean(name, columns)}. It needs "
+                f"{', '.join(NEEDED)}, the metric and the covariates; it has {listing(columns)}."
+            )
+    rows = table.reset_index(drop=True)
+    for name in ("score", "k", metric):
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise InputError(f"column '{name}' holds text; it must be numbers.")
+    _refuse(rows, (rows["score"] < 0) | (rows["score"] > 1), "score", "must lie in [0, 1]")
+    _refuse(rows, rows["k"].isna() | (rows["k"] < 1) | (rows["k"] % 1 != 0), "k", "must be 1, 2, …")
+    twice = rows.duplicated(["model", "sample_id", "k"], keep=False)
+    _refuse(rows, twice, "sample_id", "occurs twice for one model and k; average repeats first")
+    per_image = rows.groupby("image_id", observed=True)[metric].nunique()
+    if (per_image > 1).any():
+        raise InputError(
+            f"'{metric}' differs between rows of one image ({listing(per_image.index[per_image > 1])}"
+            "); complexity is a property of the image."
+        )
+    rows = rows.astype({"model": str, "image_id": str, "sample_id": str, "k": int})
+    by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
+    buckets = cut(by_image, metric=metric, n=n_buckets)
+    labels = pd.Series(buckets.assign(by_image), index=by_image.index)
+    return analyse(rows, metric, labels, covariates=covariates, seed=seed)
+
+
+def shift_text(answers: Sequence[ShiftAnswer]) -> str:
+    """Spell answers for a terminal."""
+    lines: list[str] = []
+    for answer in answers:
+        common, test = answer.common, answer.interaction
+        lines.append(f"{answer.model} by {answer.metric}")
+        lines.append(
+            f"  {answer.n_samples:,} samples of {answer.n_images:,} images, "
+            f"k = {k_list(answer.ks, 'and')}"
+        )
+        lines.append(
+            f"  one k at both ends ({answer.ends[0]}, {answer.ends[-1]}): {p_value(common.p)}; "
+            + (f"k = {k_list(common.kept)} not rejected" if common.kept else "every k rejected")
+        )
+        if test.p is None or test.statistic is None:
+            lines.append(f"  interaction: {test.method}")
+        else:
+            lines.append(
+                f"  interaction: chi2({test.df:g}) = {test.statistic:.1f}, {p_value(test.p)} "
+                f"({test.method})"
+            )
+        for item in (*answer.optimum, answer.overall):
+            lines.append(
+                f"  best k, {item.bucket}: {item.k} ({percent(item.share, 0)} of bootstrap "
+                f"resamples; not rejected: {k_list(item.set, 'and')})"
+            )
+        lines += [f"  note: {warning}" for warning in answer.warnings]
+        lines.append("")
+    lines.append("p-values are not adjusted for the number of models.")
+    return "\n".join(lines)
+
+
+def _refuse(rows: pd.DataFrame, bad: pd.Series, name: str, what: str) -> None:
+    if bad.any():
+        where = [f"row {i + 1}: {plain(rows.at[i, name])}" for i in rows.index[bad]]
+        raise InputError(f"column '{name}' {what}: {listing(where)}.")

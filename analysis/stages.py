@@ -1,0 +1,323 @@
+"""The stages of a run, each a function from files to files.
+
+A stage reads what earlier ones wrote into the run's folder (and the study's own data), writes
+its files and returns their paths. Nothing is handed over in memory, so a stage gives the same
+bytes whether the ones before it ran a second or a month ago.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import tables
+from analysis.join import join
+from analysis.manifest import Study
+from analysis.optimum.multiplicity import METHOD as ADJUSTED_BY
+from analysis.optimum.multiplicity import holm
+from analysis.schemas import ANALYSIS
+from complexity import batch, buckets
+from complexity.errors import InputError, did_you_mean, listing
+from complexity.files import write_json
+
+COMPLEXITY = "complexity.parquet"
+BUCKETS = "buckets.json"
+TABLE = "table.parquet"
+JOIN = "join.json"
+DEFAULT_BUCKETS = 3
+
+
+def measure(
+    study: Study,
+    samples: pd.DataFrame,
+    counts: Mapping[str, float] | None,
+    folder: Path,
+    workers: int | None,
+) -> list[Path]:
+    """Measure the images that samples refer to; writes `complexity.parquet`."""
+    out = folder / COMPLEXITY
+    batch.measure(
+        study.image_source(),
+        metrics=study.manifest.analysis.metrics,
+        dataset=study.name,
+        object_counts=counts,
+        only=set(samples["image_id"]),
+        workers=workers,
+        out=out,
+    )
+    return [out]
+
+
+def cut_buckets(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]:
+    """Cut each metric into buckets over images; writes `buckets.json`.
+
+    Fixed edges and a column belong to the primary metric; the others are cut by quantiles.
+    A constant metric cannot be cut: the primary one is an error, another is set aside and
+    said.
+    """
+    complexity = read_complexity(folder)
+    rule = study.manifest.analysis.buckets
+    primary = study.manifest.analysis.primary.metric
+    found: dict[str, object] = {}
+    for metric in study.manifest.analysis.metrics:
+        values = complexity[metric]
+        try:
+            if metric == primary and rule.column is not None:
+                labels = _labels_by_image(samples, rule.column)
+                cut = buckets.from_column(labels, metric=metric, order=rule.order)
+            elif metric == primary and rule.edges is not None:
+                cut = buckets.cut(values, metric=metric, scheme="edges", edges=rule.edges)
+            else:
+                cut = buckets.cut(values, metric=metric, n=rule.n or DEFAULT_BUCKETS)
+        except buckets.ConstantMetric as error:
+            if metric == primary:
+                raise
+            found[metric] = {"metric": metric, "set_aside": str(error)}
+            continue
+        found[metric] = cut.to_dict()
+    out = folder / BUCKETS
+    write_json(out, found)
+    return [out]
+
+
+def join_tables(
+    study: Study,
+    samples: pd.DataFrame,
+    results: pd.DataFrame,
+    latency: pd.DataFrame | None,
+    notes: Mapping[str, object],
+    folder: Path,
+) -> list[Path]:
+    """Join everything by its keys; writes `table.parquet` and `join.json`."""
+    analysis = study.manifest.analysis
+    choice = None if analysis.latency is None else (analysis.latency.device, analysis.latency.phase)
+    joined = join(
+        study.name,
+        samples,
+        read_complexity(folder),
+        bucket_labels(study, samples, folder, analysis.primary.metric).astype(str),
+        results,
+        latency,
+        choice,
+        analysis.covariates,
+    )
+    outputs = [folder / TABLE, folder / JOIN]
+    tables.write_table(joined.table, outputs[0], ANALYSIS)
+    write_json(outputs[1], {**joined.report.to_dict(), "notes": notes})
+    return outputs
+
+
+def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]:
+    """Answer every metric for every model; writes `optimum/*.json` and `fits/accuracy_*.json`."""
+    from analysis.optimum import analyse
+
+    table = read_analysis_table(folder)
+    analysis = study.manifest.analysis
+    if analysis.primary.model != "all":
+        known = list(table["model"].unique())
+        if analysis.primary.model not in known:
+            raise InputError(
+                f"{study.path}, analysis.primary.model: no results of '{analysis.primary.model}'"
+                f"{did_you_mean(analysis.primary.model, known)}; there are {', '.join(known)}."
+            )
+    unordered = analysis.buckets.column is not None and analysis.buckets.order is None
+    answers: dict[str, list[dict[str, Any]]] = {}
+    fits: dict[str, list[dict[str, Any]]] = {}
+    for metric in usable_metrics(study, folder):
+        found = analyse(
+            table,
+            metric,
+            bucket_labels(study, samples, folder, metric),
+            covariates=[name for name in analysis.covariates if name != metric],
+            every_bucket=metric == analysis.primary.metric and unordered,
+            seed=study.manifest.seed,
+        )
+        answers[metric] = [answer.to_dict() for answer in found]
+        fits[metric] = [
+            {"model": answer.model, "metric": metric, **fitted.to_json()}
+            for answer in found
+            for fitted in answer.fits
+        ]
+    _adjust(answers, analysis.primary.metric, analysis.primary.model)
+    outputs = []
+    for metric, found_here in answers.items():
+        path = folder / "optimum" / f"{metric}.json"
+        write_json(path, found_here)
+        fit_path = folder / "fits" / f"accuracy_{metric}.json"
+        write_json(fit_path, fits[metric])
+        outputs += [path, fit_path]
+    return outputs
+
+
+def fit_latency(
+    study: Study, samples: pd.DataFrame, latency: pd.DataFrame, folder: Path
+) -> list[Path]:
+    """Fit latency by device, phase and model; writes `fits/latency.json`."""
+    from analysis import latency as model
+    from analysis.optimum.curves import standardise
+
+    complexity = read_complexity(folder).set_index("image_id")
+    c = standardise(complexity[study.manifest.analysis.primary.metric].dropna())
+    by_sample = samples.set_index("sample_id")["image_id"].map(c)
+    fits = model.fit_latency(model.by_item(latency), by_sample)
+    out = folder / "fits" / "latency.json"
+    content = [
+        {
+            "device": f.device,
+            "phase": f.phase,
+            "model": f.model,
+            "formula": f.fit.formula,
+            **f.fit.to_json(),
+        }
+        for f in fits
+    ]
+    for item in content:
+        item.pop("seconds", None)  # the only figure that differs between two equal runs
+    write_json(out, content)
+    return [out]
+
+
+def write_report(
+    study: Study, samples: pd.DataFrame, latency: pd.DataFrame | None, folder: Path
+) -> list[Path]:
+    """Write tables and figures; without `table.parquet` those that need no results."""
+    from analysis.report.build import Material, write_figures, write_tables
+
+    analysis = study.manifest.analysis
+    metrics = usable_metrics(study, folder)
+    has_results = (folder / TABLE).is_file()
+    cuts = {m: buckets.Buckets.from_dict(read_buckets(folder)[m]) for m in metrics}
+    answers = [a for m in metrics for a in _load(folder / "optimum" / f"{m}.json")]
+    material = Material(
+        primary=analysis.primary.metric,
+        complexity=read_complexity(folder),
+        samples=samples,
+        labels={m: bucket_labels(study, samples, folder, m) for m in metrics},
+        ranges={m: dict(zip(cut.labels, cut.ranges(), strict=True)) for m, cut in cuts.items()},
+        images=study.image_source(),
+        table=read_analysis_table(folder) if has_results else None,
+        latency=latency if has_results else None,
+        choice=None
+        if analysis.latency is None
+        else (analysis.latency.device, analysis.latency.phase),
+        answers=answers,
+        accuracy_fits=_load(folder / "fits" / f"accuracy_{analysis.primary.metric}.json"),
+        latency_fits=_load(folder / "fits" / "latency.json"),
+    )
+    return [
+        *write_tables(material, folder / "tables"),
+        *write_figures(material, folder / "figures"),
+    ]
+
+
+def metric_versions(names: Sequence[str]) -> dict[str, object]:
+    """Everything about the metrics and the image policy that a measurement rests on."""
+    from complexity.image import POLICY_VERSION
+    from complexity.registry import get
+
+    metrics = {name: [get(name).version, dict(get(name).parameters)] for name in names}
+    return {"policy": POLICY_VERSION, "metrics": metrics}
+
+
+def check_columns(study: Study, samples: pd.DataFrame) -> None:
+    """Refuse covariates and bucket columns that the samples lack, before anything is done."""
+    analysis = study.manifest.analysis
+    metrics = analysis.metrics
+    for i, name in enumerate(analysis.covariates):
+        if name not in samples.columns and name not in metrics:
+            raise InputError(
+                f"{study.at('analysis', 'covariates', i)}: the samples have no column '{name}'"
+                f"{did_you_mean(name, map(str, samples.columns))}; name one they have"
+            )
+    if analysis.buckets.column is not None:
+        _labels_by_image(samples, analysis.buckets.column)
+
+
+def refuse_unknown_samples(study: Study, samples: pd.DataFrame, results: pd.DataFrame) -> None:
+    """Say that no result belongs to a sample of the study."""
+    raise InputError(
+        f"{study.at('results')}: none of the {results['sample_id'].nunique():,} sample ids in the "
+        f"results is one of the study's {len(samples):,} samples. Results have "
+        f"{listing(results['sample_id'].unique()[:3])}; samples have "
+        f"{listing(samples['sample_id'].iloc[:3])}. Map the right column under "
+        "`results: columns: {sample_id: …}`, or name results of this data set."
+    )
+
+
+def read_analysis_table(folder: Path) -> pd.DataFrame:
+    """Read the run's analysis table."""
+    return tables.read_table(folder / TABLE, ANALYSIS)
+
+
+def _load(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    )
+    return found
+
+
+def read_complexity(folder: Path) -> pd.DataFrame:
+    """Read the run's complexity table."""
+    return batch.read_complexity(folder / COMPLEXITY)
+
+
+def read_buckets(folder: Path) -> dict[str, Any]:
+    """Read the run's cut points, by metric."""
+    content: dict[str, Any] = json.loads((folder / BUCKETS).read_text(encoding="utf-8"))
+    return content
+
+
+def usable_metrics(study: Study, folder: Path) -> list[str]:
+    """Metrics that could be cut into buckets, the primary one first."""
+    found = [name for name, cut in read_buckets(folder).items() if "set_aside" not in cut]
+    return sorted(found, key=lambda name: name != study.manifest.analysis.primary.metric)
+
+
+def bucket_labels(study: Study, samples: pd.DataFrame, folder: Path, metric: str) -> pd.Series:
+    """Bucket of each measured image: ordered categories, indexed by image id."""
+    cut = buckets.Buckets.from_dict(read_buckets(folder)[metric])
+    complexity = read_complexity(folder).set_index("image_id")
+    column = study.manifest.analysis.buckets.column
+    if cut.scheme == "column" and column is not None:
+        values = _labels_by_image(samples, column).reindex(complexity.index)
+    else:
+        values = complexity[metric]
+    return pd.Series(cut.assign(values), index=values.index, name="bucket")
+
+
+def _labels_by_image(samples: pd.DataFrame, column: str) -> pd.Series:
+    if column not in samples.columns:
+        raise InputError(
+            f"analysis.buckets.column: the samples have no column '{column}'"
+            f"{did_you_mean(column, map(str, samples.columns))}."
+        )
+    pairs = samples[["image_id", column]].drop_duplicates()
+    twice = pairs.loc[pairs["image_id"].duplicated(), "image_id"]
+    if len(twice):
+        raise InputError(
+            f"analysis.buckets.column: '{column}' differs between the questions of image "
+            f"{twice.iloc[0]}; buckets are groups of images, so it must be one value per image."
+        )
+    return pairs.set_index("image_id")[column]
+
+
+def _adjust(answers: dict[str, list[dict[str, Any]]], primary: str, model: str) -> None:
+    """Add `p_adjusted`: Holm within the primary family, and within all the rest."""
+
+    def is_primary(answer: Mapping[str, Any]) -> bool:
+        return answer["metric"] == primary and model in ("all", answer["model"])
+
+    everything = [answer for found in answers.values() for answer in found]
+    for family in (True, False):
+        members = [answer for answer in everything if is_primary(answer) is family]
+        for answer in members:
+            answer["role"] = "primary" if family else "secondary"
+        for test in ("interaction", "shift"):
+            adjusted = holm([answer[test]["p"] for answer in members])
+            for answer, p in zip(members, adjusted, strict=True):
+                answer[test]["p_adjusted"] = p
+                answer[test]["adjusted_by"] = f"{ADJUSTED_BY} over {len(members)} tests"
