@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.datasets import by_image, object_counts, read_samples
 from analysis.join import join
-from analysis.join_report import LINES, Unmatched
+from analysis.join_report import LINES, Unmatched, counted
 from analysis.manifest import Study, verify_checksums
 from analysis.results import read_latency, read_results
 from analysis.schemas import COMPLEXITY
@@ -83,12 +83,14 @@ def _findings(study: Study) -> Iterator[Finding]:
     images, found = _try(lambda: study.image_source().ids(), "images.source")
     yield from found
     if images is not None:
-        yield Finding("ok", f"{len(images):,} images", "images.source")
+        yield Finding("ok", counted(len(images), "image"), "images.source")
     if study.manifest.images.sha256:
         checked, found = _try(lambda: verify_checksums(study), "images.sha256")
         yield from found
         if checked is not None:
-            yield Finding("ok", f"as it should be: {listing(checked)}", "images.sha256")
+            yield Finding(
+                "ok", f"as they should be: {listing(study.manifest.images.sha256)}", "images.sha256"
+            )
 
     samples, found = _try(lambda: read_samples(study), "samples")
     yield from found
@@ -100,7 +102,7 @@ def _findings(study: Study) -> Iterator[Finding]:
         yield from found
         if read is not None:
             results = read[0]
-            yield from _noted(f"{len(results):,} rows", read[1], "results")
+            yield from _noted(counted(len(results), "row"), read[1], "results")
     else:
         yield Finding("missing", "no per-k results yet", "results", GET_RESULTS)
     if study.manifest.latency:
@@ -108,7 +110,7 @@ def _findings(study: Study) -> Iterator[Finding]:
         yield from found
         if read is not None:
             latency = read[0]
-            yield from _noted(f"{len(latency):,} rows", read[1], "latency")
+            yield from _noted(counted(len(latency), "row"), read[1], "latency")
     else:
         yield Finding("missing", "no latencies", "latency", GET_LATENCY)
     if samples is not None and results is not None:
@@ -130,7 +132,9 @@ def _noted(what: str, notes: tuple[str, ...], where: str) -> Iterator[Finding]:
 
 def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> Iterator[Finding]:
     asked = pd.unique(samples["image_id"])
-    yield Finding("ok", f"{len(samples):,} questions about {len(asked):,} images", "samples")
+    yield Finding(
+        "ok", f"{counted(len(samples), 'question')} about {counted(len(asked), 'image')}", "samples"
+    )
     if images is not None:
         absent = sorted(set(asked) - set(images))
         if len(absent) == len(asked):
@@ -152,7 +156,7 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
             )
         unused = len(set(images) - set(asked))
         if unused:
-            yield Finding("note", f"{unused:,} images have no question", "images.source")
+            yield Finding("note", f"{counted(unused, 'image')} without a question", "images.source")
     analysis = study.manifest.analysis
     names = [str(name) for name in samples.columns]
     for name in analysis.covariates:

@@ -7,11 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-# One thread for linear algebra, before numpy is loaded: worker processes already fill the
-# cores, and sums taken in one order give the same bytes in every run.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import typer
 from typer.core import TyperGroup
 
@@ -59,9 +54,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 
 @app.command()
-def demo(
-    out: Out = Path("runs") / DEMO, workers: Workers = None, fresh: Fresh = False
-) -> None:
+def demo(out: Out = Path("runs") / DEMO, workers: Workers = None, fresh: Fresh = False) -> None:
     """Answer the question on the study that ships.
 
     Measures 2,000 images, joins 256,000 measured answers of four checkpoints of a small
@@ -99,7 +92,8 @@ def check(
 ) -> None:
     """Validate a study without measuring it.
 
-    Says what is present, what is missing and what is wrong. Reads everything but measures nothing. Leaves with 1 when something is wrong.
+    Says what is present, what is missing and what is wrong. Reads everything but measures
+    nothing. Leaves with 1 when something is wrong.
     """
     from analysis.checking import inspect
     from analysis.manifest import load_study
@@ -134,7 +128,8 @@ def measure(
 ) -> None:
     """Measure the visual complexity of images.
 
-    One row per image. An unreadable image is a row with an error. Interrupted, the same command resumes.
+    One row per image. An unreadable image is a row with an error. Interrupted, the same
+    command resumes.
     """
     from analysis.measuring import measure_sources
 
@@ -170,7 +165,9 @@ def fit(
     from analysis.frames import read_frame
     from complexity.files import to_json
 
-    fitted = mixed.fit(formula, read_frame(table, text=KEYS), family=family, method=method, cluster=cluster)
+    fitted = mixed.fit(
+        formula, read_frame(table, text=KEYS), family=family, method=method, cluster=cluster
+    )
     typer.echo(to_json(fitted.to_json()).rstrip() if as_json else fitted.summary())
 
 
@@ -178,19 +175,19 @@ def fit(
 def shift(
     table: Annotated[
         Path,
-        typer.Argument(help="Parquet or CSV with model, image_id, sample_id, k, score, the metric."),
+        typer.Argument(
+            help="Parquet or CSV with model, image_id, sample_id, k, score, the metric."
+        ),
     ],
     complexity: Annotated[str, typer.Option(help="Column with the complexity of the image.")],
-    covariates: Annotated[
-        str, typer.Option(help="Columns to adjust for, parted by commas.")
-    ] = "",
+    covariates: Annotated[str, typer.Option(help="Columns to adjust for, parted by commas.")] = "",
     buckets: Annotated[int, typer.Option(min=2, help="Quantile buckets over images.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of bootstrap and Monte Carlo.")] = 20261123,
     as_json: AsJson = False,
 ) -> None:
     """Test whether the optimal k shifts with complexity."""
-    from analysis.shift import shift_of_table, shift_text
     from analysis.frames import read_frame
+    from analysis.shift import shift_of_table, shift_text
     from complexity.files import to_json
 
     names = [name.strip() for name in covariates.split(",") if name.strip()]
@@ -254,6 +251,10 @@ def _run(manifest: str, out: Path, workers: int | None, fresh: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # One thread for linear algebra, before numpy is loaded: worker processes already fill the
+    # cores, and sums taken in one order give the same bytes in every run.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     app()
 
 

@@ -94,6 +94,35 @@ def column_names(path: str | Path) -> list[str] | None:
     return names
 
 
+def plain_columns(path: str | Path) -> list[str] | None:
+    """Return the columns of a Parquet file that are not bytes or structs, such as images.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    list of str or None
+        None for other formats, whose columns are all plain.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    path = Path(path)
+    if _suffix(path) not in PARQUET or not path.is_file():
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column_names(path)  # says so if the file cannot be read
+    heavy = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_struct)
+    return [f.name for f in pq.read_schema(path) if not any(is_a(f.type) for is_a in heavy)]
+
+
 def read_frame(
     path: str | Path,
     *,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.frames import texts
 from analysis.join_latency import cell_latency, own_rows
-from analysis.join_report import JoinReport, Unmatched
+from analysis.join_report import JoinReport, Unmatched, counted
 from analysis.schemas import ANALYSIS, COMPLEXITY
 from analysis.validation import check
 from complexity.errors import SHOWN, InputError, did_you_mean, listing
@@ -251,9 +251,10 @@ def _set_aside(
         if label not in covered.columns:
             n_images = int((buckets_label == label).sum())
             raise InputError(
-                f"{about}: no result at all in bucket '{label}' ({n_images:,} images); add results "
-                f"for questions about these images ({listing(_of(buckets_label, label))}), or "
-                f"choose other buckets in analysis.buckets"
+                f"{about}: no result at all in bucket '{label}' "
+                f"({counted(n_images, 'image')}); add results for questions about these images "
+                f"({listing(_of(buckets_label, label))}), or choose other buckets in "
+                f"analysis.buckets"
             )
     for i, name in enumerate(cells.models):
         without = [label for label in names if not covered.loc[i, label]]

@@ -9,6 +9,11 @@ from typing import Any
 from complexity.errors import SHOWN, listing
 
 
+def counted(n: int, what: str) -> str:
+    """Spell a number of things: ``1 image``, ``2,000 images``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Unmatched:
     """Things of one kind that did not match.
@@ -105,8 +110,8 @@ class JoinReport:
     def lines(self) -> list[str]:
         """Return the report in words: what was joined, then each thing that did not match."""
         said = [
-            f"{self.rows:,} rows: {len(self.models)} models, {self.samples:,} samples of "
-            f"{self.images:,} images"
+            f"{counted(self.rows, 'row')}: {counted(len(self.models), 'model')}, "
+            f"{counted(self.samples, 'sample')} of {counted(self.images, 'image')}"
         ]
         same = len(set(self.k_grid.values())) == 1
         for model, grid in list(self.k_grid.items())[: 1 if same else None]:

@@ -114,14 +114,14 @@ def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:
     Returns
     -------
     list of LatencyFit
-        In order of device, phase and model. A group with one k or under two items is left out.
+        In order of device, phase and model. A group with one k, under two items or a constant
+        time (a phase that never runs) is left out. Order, then c, leave the formula where they
+        cannot be told from the rest, as in a session that took the questions by complexity.
     """
-    from analysis.mixed import fit
-
     fits = []
     keys = ["device", "phase", "model"]
     for (device, phase, model), rows in items.groupby(keys, sort=False, observed=True):
-        if rows["k"].nunique() < 2 or rows["item"].nunique() < 2:
+        if min(rows[name].nunique() for name in ("k", "item", "ms")) < 2:
             continue
         terms = ["C(k)"]
         data = rows
@@ -136,8 +136,19 @@ def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:
         repeated = data.groupby("item", observed=True).size().max() > 1
         random = " + (1 | item)" if repeated else ""
         try:
-            fitted = fit(f"ms ~ {' + '.join(terms)}{random}", data)
+            fitted = _fit_what_can_be_told(data, terms, random)
         except InputError as error:
             raise InputError(f"latency of {model} on {device}, {phase}: {error}") from error
         fits.append(LatencyFit(str(device), str(phase), str(model), fitted))
     return fits
+
+
+def _fit_what_can_be_told(data: pd.DataFrame, terms: list[str], random: str) -> MixedFit:
+    from analysis.mixed import fit
+
+    try:
+        return fit(f"ms ~ {' + '.join(terms)}{random}", data)
+    except InputError:
+        if len(terms) == 1:
+            raise
+        return _fit_what_can_be_told(data, terms[:-1], random)

@@ -145,9 +145,10 @@ def _needs_group(taken: Taken, group: str) -> Taken:
                 f"'{taken.file_name}' is not a regular expression ({error})", "file_name"
             ) from None
         if group not in groups:
+            part = "[0-9]+" if group == "k" else "[^_]+"
             raise _problem(
                 f"'{taken.file_name}' has no group named '{group}'; "
-                f"mark the part to take, such as (?P<{group}>[^_]+)",
+                f"mark the part to take, such as (?P<{group}>{part})",
                 "file_name",
             )
     return taken

@@ -195,11 +195,11 @@ def _stages(
         lambda: stages.cut_buckets(study, samples, folder),
         say=say,
     )
-    cut = {
+    cut: dict[str, object] = {
         **code,
         "complexity": measured,
         "buckets": sha256_file(folder / stages.BUCKETS),
-        "samples": [sources["samples"], entries["samples"]],
+        "samples": {"content": sources["samples"], "entry": entries["samples"]},
         "analysis": analysis,
     }
     if data.results is None:
@@ -213,10 +213,11 @@ def _stages(
         return "no results"
 
     results, latency = data.results, data.latency
-    timed = [_content(study, "latency"), entries["latency"]]
+    timed = {"content": _content(study, "latency"), "entries": entries["latency"]}
+    scored = {"content": _content(study, "results"), "entries": entries["results"]}
     record.stage(
         "join",
-        {**cut, "results": [_content(study, "results"), entries["results"]], "latency": timed},
+        {**cut, "results": scored, "latency": timed},
         lambda: stages.join_tables(study, samples, results, latency, data.notes, folder),
         say=say,
     )

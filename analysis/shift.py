@@ -67,8 +67,8 @@ def shift_of_table(
     per_image = rows.groupby("image_id", observed=True)[metric].nunique()
     if (per_image > 1).any():
         raise InputError(
-            f"'{metric}' differs between rows of one image ({listing(per_image.index[per_image > 1])}"
-            "); complexity is a property of the image."
+            f"'{metric}' differs between rows of one image "
+            f"({listing(per_image.index[per_image > 1])}); complexity is a property of the image."
         )
     rows = rows.astype({"model": str, "image_id": str, "sample_id": str, "k": int})
     by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
@@ -111,5 +111,5 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
 
 def _refuse(rows: pd.DataFrame, bad: pd.Series, name: str, what: str) -> None:
     if bad.any():
-        where = [f"row {i + 1}: {plain(rows.at[i, name])}" for i in rows.index[bad]]
+        where = [f"row {i + 1}: {plain(rows.loc[i, name])}" for i in rows.index[bad]]
         raise InputError(f"column '{name}' {what}: {listing(where)}.")

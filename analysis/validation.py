@@ -319,9 +319,9 @@ def _check_range(
     beyond = number[wrong]
     hint = "correct or leave out these rows"
     if column.name == "score" and (beyond > 1).all() and (beyond <= 100).all():
-        hint = "are these percentages? then divide the column by 100"
+        hint = f"are these percentages? then divide the column by 100, else {hint}"
     raise InputError(
-        f"{name} has {_offenders(given, wrong, row)}, but it is "
+        f"{name} has {_offenders(given, wrong, row)}, but must be "
         f"{_range_in_words(column)} ({column.meaning}); {hint}"
     )
 

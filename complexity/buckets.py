@@ -154,15 +154,11 @@ def cut(
     else:
         if n < 2:
             raise InputError(f"buckets of {metric}: n is {n}; at least 2 are needed.")
-        wanted = np.quantile(numbers, np.arange(1, n) / n)
-        # A cut at the maximum would leave nothing above it.
-        points = np.unique(wanted[wanted < numbers.max()])
-        if len(points) == 0:
-            points = np.array([numbers[numbers < numbers.max()].max()])
+        points = _filled(np.quantile(numbers, np.arange(1, n) / n), numbers)
         if len(points) < n - 1:
             notes.append(
-                f"ties: {n} quantile buckets of {metric} were asked for; cut points coincide, so "
-                f"there are {len(points) + 1}."
+                f"ties: {n} quantile buckets of {metric} were asked for; too many images share a "
+                f"value, so there are {len(points) + 1}."
             )
     names = _names(len(points) + 1, labels, metric)
     counts = np.bincount(np.searchsorted(points, numbers, side="left"), minlength=len(names))
@@ -236,6 +232,18 @@ def _checked_edges(edges: Sequence[float] | None, metric: str) -> np.ndarray[Any
             f"before; got {list(edges) if edges is not None else None}."
         )
     return points
+
+
+def _filled(points: np.ndarray[Any, Any], numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Keep the cut points that leave images on both sides: ties make others coincide."""
+    kept: list[float] = []
+    for point in points:
+        above = numbers > kept[-1] if kept else np.ones(len(numbers), dtype=bool)
+        if (above & (numbers <= point)).any() and (numbers > point).any():
+            kept.append(float(point))
+    if not kept:  # most images share the largest value
+        kept = [float(numbers[numbers < numbers.max()].max())]
+    return np.asarray(kept)
 
 
 def _names(n: int, labels: Sequence[str] | None, metric: str) -> tuple[str, ...]:

@@ -60,10 +60,14 @@ def small_study(
 
     manifest = yaml.safe_load((SHAPES / "manifest.yaml").read_text(encoding="utf-8"))
     manifest["name"] = "small"
-    manifest["images"] = {"source": "images"} if as_files else {
-        "source": "images.parquet",
-        "id": "image_id",
-    }
+    manifest["images"] = (
+        {"source": "images"}
+        if as_files
+        else {
+            "source": "images.parquet",
+            "id": "image_id",
+        }
+    )
     manifest["analysis"].update(analysis)
     return write_manifest(folder, manifest)
 

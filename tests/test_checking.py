@@ -77,7 +77,7 @@ def test_images_that_are_not_there(tmp_path: Path) -> None:
     study = whole(tmp_path, {"samples.csv": SAMPLES.replace("b.png", "c.png")})
     notes = found(study, "note")
     assert "1 of 2 images that samples refer to are not in the source: c.png" in notes["samples"][0]
-    assert "1 images have no question" in notes["images.source"][0]
+    assert "1 image without a question" in notes["images.source"][0]
     text = SAMPLES.replace(".png", "")
     wrong = found(whole(tmp_path, {"samples.csv": text}), "wrong")
     assert "none of the 2 images that samples refer to is in the source" in wrong["samples"][0]

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_study import SAMPLES, json_lines, tiny
 
@@ -40,6 +42,15 @@ def test_table_from_json_lines_with_other_names(tmp_path: Path) -> None:
     assert samples["answers"].tolist() == [["yes", "yeah"], ["no"]]
     assert samples["question_type"].isna().tolist() == [False, True]
     assert "id" not in samples
+
+
+def test_images_beside_the_questions_are_left_alone(tmp_path: Path) -> None:
+    image = [{"bytes": b"x" * 100, "path": "a.png"}]
+    columns = {"sample_id": ["1"], "image_id": ["a"], "question": ["?"], "answers": [["y"]]}
+    table = pa.table(columns | {"image": image, "raw": [b"x"]})
+    pq.write_table(table, tmp_path / "all.parquet")
+    samples = read_samples(tiny(tmp_path, samples={"path": "all.parquet"}))
+    assert list(samples.columns) == ["dataset", *columns]
 
 
 def test_one_column_may_serve_twice(tmp_path: Path) -> None:

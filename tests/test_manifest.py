@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_study import MANIFEST, tiny, write_study
 
@@ -203,6 +203,7 @@ def test_not_a_manifest(tmp_path: Path, text: str | bytes, expected: str) -> Non
     assert expected in fails(tmp_path, text)
 
 
+@settings(deadline=None, max_examples=100)
 @given(text=st.text(max_size=200) | st.binary(max_size=200))
 def test_any_text_is_refused_in_words(
     tmp_path_factory: pytest.TempPathFactory, text: str | bytes

@@ -195,7 +195,15 @@ def test_killed_and_run_again_gives_the_same_bytes(
     finished: tuple[Path, Path, analysis.RunResult], tmp_path: Path, seconds: float
 ) -> None:
     manifest, folder, _ = finished
-    command = [sys.executable, "-m", "analysis.cli", "run", str(manifest), "-o", str(tmp_path / "r")]
+    command = [
+        sys.executable,
+        "-m",
+        "analysis.cli",
+        "run",
+        str(manifest),
+        "-o",
+        str(tmp_path / "r"),
+    ]
     process = subprocess.Popen(
         [*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -40,9 +40,9 @@ def test_plain_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("m,001,2,1", "m,001,0,1", "results.csv: column 'k' has 0 in row 2, but it is at least 1"),
+        ("m,001,2,1", "m,001,0,1", "csv: column 'k' has 0 in row 2, but must be at least 1"),
         ("m,001,2,1", "m,001,4.5,1", "column 'k' must be a whole number"),
-        ("m,001,2,1", "m,001,2,1.2", "column 'score' has 1.2 in row 2, but it is between 0 and 1"),
+        ("m,001,2,1", "m,001,2,1.2", "'score' has 1.2 in row 2, but must be between 0 and 1"),
         ("m,001,2,1", "m,001,2,nan", "it has 'nan' in row 2"),
         ("m,001,2,1", "m,001,2,", "column 'score' is empty in row 2; fill it in"),
         ("m,001,2,1", "m,001,1,1", "results.csv: the same key twice: row 1 and row 2 (run results, "
@@ -139,7 +139,7 @@ def test_absent_column_of_the_mapping(tmp_path: Path) -> None:
 def test_messages_name_the_file_s_column(tmp_path: Path) -> None:
     text = RESULTS.replace("score", "correct").replace("m,10,1,0.25", "m,10,1,3")
     said = refused_results(tmp_path, text, columns={"score": "correct"})
-    assert "column 'correct' (our 'score') has 3 in row 5" in said
+    assert "column 'correct' (our 'score') has 3.0 in row 5" in said
 
 
 def test_rows_of_other_data_sets(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_shapes(shapes: Path) -> None:
     }
     means = 100 * results.pivot_table(index="model", columns="k", values="score")
     for model, expected in published.items():
-        assert means.loc[model].round(1).tolist() == expected
+        assert means.loc[model].to_numpy() == pytest.approx(expected, abs=0.05 + 1e-9)
 
 
 # --- latency
@@ -225,7 +225,7 @@ def test_wide_latency(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("2,12.5", "2,-12.5", "latency.csv: column 'prefill_ms' has -12.5 in row 2, but it is "
+        ("2,12.5", "2,-12.5", "latency.csv: column 'prefill_ms' has -12.5 in row 2, but must be "
          "finite and not negative (prompt through the language model, ms)"),
         ("2,12.5", "2,inf", "in row 2"),
         ("2,12.5", "2,fast", "it has 'fast' in row 2"),
@@ -289,17 +289,17 @@ def test_long_latency_becomes_wide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("see,4", "see,-4", "latency.csv: column 'ms' has -4 in row 5, but it is finite and not"),
+        ("see,4", "see,-4", "latency.csv: column 'ms' has -4 in row 5, but must be finite and not"),
         ("see,4", "see,", "latency.csv: column 'ms' is empty in row 5"),
-        ("2,see,4", "1,pre,4", "the same key twice: row 1 and row 5 (run latency, model m, device "
-         "cpu, sample_id 001, k 1, batch 1, repeat 0, request 0, phase prefill_ms)"),
+        ("2,see,4", "1,pre,4", "the same key twice: row 1 and row 5 (model m, device cpu, "
+         "sample_id 001, k 1, batch 1, request 0, phase prefill_ms); number true repeats"),
         (",part,", ",phase,", "latency.csv: no column 'part', which "),
     ],
 )  # fmt: skip
 def test_refused_long_latency(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         read_latency(long(tmp_path, LONG.replace(old, new, 1)))
-    assert said.replace("run latency, ", "") in str(caught.value).replace("run latency, ", "")
+    assert said in str(caught.value)
 
 
 def test_phase_that_is_not_in_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.frames import read_frame
@@ -64,17 +64,17 @@ def test_types_and_order_are_set() -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"k": [1, 0, -1, 2, 3, 4]}, "column 'k' has 0 in row 2, -1 in row 3, but it is at least 1 "
-         "(number of active experts per token, at least 1); correct or leave out these rows"),
+        ({"k": [1, 0, -1, 2, 3, 4]}, "column 'k' has 0 in row 2, -1 in row 3, but must be at least "
+         "1 (number of active experts per token, at least 1); correct or leave out these rows"),
         ({"k": [1, 2, 4.5, 2, 1, 1]}, "column 'k' must be a whole number (number of active experts "
          "per token, at least 1); it has 4.5 in row 3; correct these"),
         ({"k": ["1", "two", "4", "8", "1", "2"]}, "it has 'two' in row 2; correct these"),
         ({"k": [True, 2, 4, 8, 1, 2]}, "must be a whole number"),
         ({"score": [0, 1.2, 0, 1, -0.1, 1]}, "column 'score' has 1.2 in row 2, -0.1 in row 5, but "
-         "it is between 0 and 1 (accuracy of the answer, in [0, 1]); correct or leave out"),
+         "must be between 0 and 1 (accuracy of the answer, in [0, 1]); correct or leave out"),
         ({"score": [87, 1, 0, 100, 55.5, 1]}, "87.0 in row 1, 100.0 in row 4, 55.5 in row 5, but "
-         "it is between 0 and 1 (accuracy of the answer, in [0, 1]); are these percentages? then "
-         "divide the column by 100"),
+         "must be between 0 and 1 (accuracy of the answer, in [0, 1]); are these percentages? then "
+         "divide the column by 100, else correct"),
         ({"score": [0, np.nan, 1, 1, 1, 1]}, "column 'score' is empty in row 2; fill it in "
          "(accuracy of the answer, in [0, 1]) or leave the row out"),
         ({"score": [0, np.inf, 1, 1, 1, 1]}, "has inf in row 2"),
@@ -124,7 +124,7 @@ def test_negative_and_infinite_times() -> None:
     )
     frame = frame.assign(order=0)
     check(frame.assign(prefill_ms=[0.0, 5.0]), LATENCY, "l.csv")
-    with pytest.raises(InputError, match=r"column 'prefill_ms' has -1\.5 in row 2, but it is "
+    with pytest.raises(InputError, match=r"column 'prefill_ms' has -1\.5 in row 2, but must be "
                        r"finite and not negative"):  # fmt: skip
         check(frame.assign(prefill_ms=[1.0, -1.5]), LATENCY, "l.csv")
     with pytest.raises(InputError, match="has inf in row 1"):
@@ -295,6 +295,7 @@ def test_analysis_table_needs_only_what_shift_needs() -> None:
     assert list(made.columns) == ["model", "sample_id", "image_id", "k", "score", "edges"]
 
 
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.text(max_size=8).filter(lambda t: t != ""), min_size=1, max_size=20, unique=True)
 )
@@ -303,6 +304,7 @@ def test_any_text_survives_as_a_key(ids: list[str]) -> None:
     assert check(frame, RESULTS, "r")["sample_id"].tolist() == ids
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12))
 def test_duplicates_are_found_whatever_their_order(ids: list[int]) -> None:
     frame = results().iloc[[0] * len(ids)].assign(sample_id=[str(i) for i in ids])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.frames import pick, read_frame
+from analysis.frames import pick, plain_columns, read_frame
 from analysis.schemas import SAMPLES
 from analysis.tables import json_lists
 
@@ -23,6 +23,8 @@ def read(study: Study) -> pd.DataFrame:
     samples = study.manifest.samples
     path = study.file(samples.path, "samples", "path")
     text = {samples.columns.get(c.name, c.name) for c in SAMPLES.columns if c.kind != "number"}
-    frame = read_frame(path, text=text)
+    # Images often lie beside the questions; their bytes are not for this table.
+    columns = plain_columns(path)
+    frame = read_frame(path, columns=columns, text=text)
     frame = pick(frame, samples.columns, path=path, where=study.at("samples", "columns"))
     return json_lists(frame, path, SAMPLES)

@@ -177,7 +177,10 @@ def _check_known(needed: list[str], data: pd.DataFrame, formula: Formula) -> Non
 def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
     """Give nullable and Arrow columns (complete here) the dtypes of numpy."""
     values = values.reset_index(drop=True)
-    if isinstance(values.dtype, np.dtype | pd.CategoricalDtype):
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        # Marked as ordered, or formulae would sort the categories by name.
+        return values.cat.remove_unused_categories().cat.as_ordered()
+    if isinstance(values.dtype, np.dtype):
         return values
     if pd.api.types.is_bool_dtype(values.dtype):
         return values.astype(bool)

@@ -231,7 +231,7 @@ def _logistic(parsed: Formula, design: Design, cluster: str | None, began: float
         formula=parsed.text,
         family="binomial",
         method="ml",
-        engine="Newton (iteratively reweighted least squares)",
+        engine="iteratively reweighted least squares",
         names=design.names,
         params=found.params,
         cov=found.cov if robust else found.bread,

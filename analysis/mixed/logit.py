@@ -180,6 +180,8 @@ def solve_logit(rows: Rows, start: FloatArray | None = None) -> Solution:
             if size < 1e-6:
                 stuck = True
                 break
+    if start is not None and not converged:
+        return solve_logit(rows)  # a start far off must not decide the outcome
     direction = separated_columns(y, mu, basis)
     separated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -187,8 +189,8 @@ def solve_logit(rows: Rows, start: FloatArray | None = None) -> Solution:
         separated = named(solve(transform, direction), rows.names)
         converged = False
         warnings = (
-            f"separation: {listing(separated, shown=8)} predict some rows perfectly, so the "
-            "estimates grow without limit; they have no standard error",
+            f"separation: some rows are predicted perfectly by {listing(separated, shown=8)}: "
+            "these estimates grow without limit and have no standard error",
         )
     elif not converged:
         warnings = (f"the logit did not converge in {iterations} Newton steps",)

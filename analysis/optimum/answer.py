@@ -243,7 +243,10 @@ def analyse(
         end of complexity has fewer than two images.
     """
     _check(table, metric, covariates)
-    rows = table.dropna(subset=["score", metric, *covariates])
+    scored = table[table["score"].notna()]
+    known = scored[[metric, *covariates]].notna().all(axis=1)
+    lost = scored[~known].groupby("model", observed=True)["sample_id"].nunique()
+    rows = scored[known]
     rows = rows.assign(image_id=rows["image_id"].astype(str))
     labels = labels.rename(index=str)
     by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric].astype(float)
@@ -274,6 +277,7 @@ def analyse(
                     by_image,
                     c,
                     labels,
+                    n_lost=int(lost.get(model, 0)),
                     covariates=covariates,
                     every_bucket=every_bucket,
                     rng=rng,
@@ -312,6 +316,7 @@ def _one_model(
     c: pd.Series,
     labels: pd.Series,
     *,
+    n_lost: int,
     covariates: Sequence[str],
     every_bucket: bool,
     rng: np.random.Generator,
@@ -320,6 +325,10 @@ def _one_model(
 ) -> ShiftAnswer:
     rows, incomplete = complete_samples(rows)
     warnings = [incomplete] if incomplete else []
+    if n_lost:
+        warnings.append(
+            f"{n_lost:,} samples without {listing([metric, *covariates])} are left out."
+        )
     cells = cells_of(rows)
     groups = _groups(cells, labels, model, metric, incomplete)
     ends = list(groups) if every_bucket else [next(iter(groups)), list(groups)[-1]]

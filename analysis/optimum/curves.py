@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.mixed.linear import linear_clustered
 from analysis.mixed.clustered import ClusteredFit
+from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
 
 Array = NDArray[np.float64]

@@ -12,6 +12,8 @@ from analysis.latency import Z95, by_item, mean_latency
 from analysis.optimum.cells import Cells, cells_of, complete_samples
 
 ALL = "all"
+#: Above this p a flat curve is not rejected, and the quadratic's no-shift test says nothing.
+FLAT_ALPHA = 0.05
 
 
 def descriptives(
@@ -189,12 +191,10 @@ def tests(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     DataFrame
         `metric`, `role` (primary or secondary), `model`, the interaction's `wald`, `df`,
         `p_interaction`, `p_interaction_adjusted`, `p_interaction_probability`, the shift's
-        `p_shift`, `p_shift_adjusted`, `common_k`, then `p_lack_of_fit`, `p_quadratic`, and the
-        quadratic's `shift`, `shift_low`, `shift_high` where it may be read.
+        `p_shift`, `p_shift_adjusted` and `common_k`.
     """
     rows = []
     for answer in answers:
-        quadratic = answer["quadratic"] or {}
         interaction, shift = answer["interaction"], answer["shift"]
         rows.append(
             {
@@ -209,8 +209,37 @@ def tests(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "p_shift": _float(shift["p"]),
                 "p_shift_adjusted": _float(shift["p_adjusted"]),
                 "common_k": shift["common_k"],
-                "p_lack_of_fit": _float(answer["lack_of_fit"]["p"]),
-                "p_quadratic": _float(quadratic.get("p")),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def quadratics(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Spread the quadratic's tests of each model and metric over one row.
+
+    Returns
+    -------
+    DataFrame
+        `metric`, `model`, `wald_lack_of_fit`, `df_lack_of_fit`, `p_lack_of_fit`, `p_flat`, the
+        no-shift test's `wald` and `p` (missing where the curve may be flat), and `shift`,
+        `shift_low`, `shift_high` where a size may be read.
+    """
+    rows = []
+    for answer in answers:
+        quadratic = answer["quadratic"] or {}
+        flat = _float(quadratic.get("flat_p"))
+        tested = quadratic if flat <= FLAT_ALPHA else {}
+        lack, shift = answer["lack_of_fit"], answer["shift"]
+        rows.append(
+            {
+                "metric": answer["metric"],
+                "model": answer["model"],
+                "wald_lack_of_fit": _float(lack["statistic"]),
+                "df_lack_of_fit": _float(lack["df"]),
+                "p_lack_of_fit": _float(lack["p"]),
+                "p_flat": flat,
+                "wald": _float(tested.get("statistic")),
+                "p": _float(tested.get("p")),
                 "shift": _float(shift["estimate"]),
                 "shift_low": _float(shift["ci_low"]),
                 "shift_high": _float(shift["ci_high"]),

@@ -41,8 +41,8 @@ def answer_text(study: Study, folder: Path) -> str:
     accuracy = pd.read_csv(folder / "tables" / "accuracy_by_k.csv")
     ranges = _ranges(folder, primary.metric)
     join = _read(folder / "join.json")
-    report = f"{study.manifest.title}: does the best number of active experts k shift with {primary.metric}?"
-    lines = [report, "=" * min(len(report), WIDTH), ""]
+    question = f"Does the best number of active experts k shift with {primary.metric}?"
+    lines = [*_paragraph(study.manifest.title), question, "=" * len(question), ""]
     lines += _paragraph(_verdict(chosen, primary.metric))
     for answer in chosen:
         lines += ["", *_model(answer, accuracy, ranges)]
@@ -66,7 +66,7 @@ def no_results_text(study: Study, folder: Path) -> str:
     total = of_metric[of_metric["bucket"] == ALL].iloc[0]
     ranges = _ranges(folder, primary)
     buckets = "; ".join(
-        f"{row.bucket} ({ranges[row.bucket]}): {row.n_images:,} images, {row.n_samples:,} samples"
+        f"{row.bucket} ({ranges[str(row.bucket)]}): {row.n_images:,} images, {row.n_samples:,} samples"
         for row in of_metric.itertuples()
         if row.bucket != ALL
     )
@@ -77,10 +77,10 @@ def no_results_text(study: Study, folder: Path) -> str:
     lines += [
         "",
         *_paragraph(
-            "To learn whether the optimal k shifts, Optik needs the score of every sample at two or "
-            "more values of k. Run your model's evaluation once per k (k is set in the model's "
-            "configuration, for instance num_experts_per_tok), collect the scores in one table with "
-            "a row per model, sample and k, and name it in the manifest:"
+            "To learn whether the optimal k shifts, Optik needs the score of every sample at two "
+            "or more values of k. Run your model's evaluation once per k (k is set in the model's "
+            "configuration, for instance num_experts_per_tok), collect the scores in one table "
+            "with a row per model, sample and k, and name it in the manifest:"
         ),
         "",
         "  results:",
@@ -119,8 +119,8 @@ def _model(
     if shift["common_k"]:
         serve = (
             f"k = {k_list(shift['common_k'])} can serve both ends "
-            f"({low} {ranges[low]}, {high} {ranges[high]}): {p_value(shift['p'])} for the null that "
-            f"one k does, {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}."
+            f"({low} {ranges[low]}, {high} {ranges[high]}): {p_value(shift['p'])} for the null "
+            f"that one k does, {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}."
         )
     else:
         serve = (
@@ -151,8 +151,8 @@ def _interaction(answer: Mapping[str, Any]) -> str:
     if logit["p"] is None:
         return f"Whether the curve in k changes with complexity: {logit['method']}."
     figures = (
-        f"robust Wald chi2({logit['df']:g}) = {logit['statistic']:.1f}, {p_value(logit['p'])} on the "
-        f"logit scale, {p_value(logit['p_adjusted'])} after Holm"
+        f"robust Wald chi2({logit['df']:g}) = {logit['statistic']:.1f}, {p_value(logit['p'])} on "
+        f"the logit scale, {p_value(logit['p_adjusted'])} after Holm"
     )
     if probability["p"] is not None:
         figures += f"; {p_value(probability['p'])} on the probability scale"
@@ -206,7 +206,8 @@ def _latency(study: Study, folder: Path, models: Sequence[str]) -> list[str]:
     for model in models:
         rows = chosen[chosen["model"].astype(str) == model].sort_values("k")
         if len(rows):
-            steps = ", ".join(f"{row.k}: {milliseconds(row.mean_ms)}" for row in rows.itertuples())
+            pairs = zip(rows["k"], rows["mean_ms"], strict=True)
+            steps = ", ".join(f"{k}: {milliseconds(ms)}" for k, ms in pairs)
             lines.append(
                 f"{model}, mean {choice.phase.removesuffix('_ms')} on {choice.device} over "
                 f"{rows['n_items'].iloc[0]:,} samples, by k: {steps}."
@@ -220,7 +221,9 @@ def _secondary(answers: Sequence[Mapping[str, Any]]) -> str:
     head = f"{len(answers)} further answers ({n_metrics} metrics), Holm-adjusted together: "
     if not shifted:
         return head + "none shows a shift."
-    named = [f"{a['model']} by {a['metric']} ({p_value(a['shift']['p_adjusted'])})" for a in shifted]
+    named = [
+        f"{a['model']} by {a['metric']} ({p_value(a['shift']['p_adjusted'])})" for a in shifted
+    ]
     return head + f"a shift for {_and(named)}."
 
 
@@ -239,11 +242,11 @@ def _limits(
             "would not be seen with these samples."
         )
     overall = accuracy[accuracy["bucket"] == ALL].groupby("model")["accuracy"].max()
-    high = [str(model) for model in overall.index[overall >= CEILING]]
+    high = [a["model"] for a in answers if overall[a["model"]] >= CEILING]
     if high:
         limits.append(
-            f"{_and(high)}: accuracy is near its ceiling (best {percent(float(overall.max()))}), so "
-            "there is little left for more experts to win."
+            f"{_and(high)}: accuracy is near its ceiling (best {percent(float(overall.max()))}), "
+            "so there is little left for more experts to win."
         )
     limits.append(
         "Each model is one checkpoint: other training runs of the same recipe may differ, and "

@@ -1,0 +1,262 @@
+"""Formulas, the arrays made from them, and the words for what cannot be fitted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.mixed import fit
+from analysis.mixed.clustered import aliased
+from analysis.mixed.design import build
+from analysis.mixed.formula import RandomTerm, parse
+from complexity.errors import InputError
+
+
+def random_of(text: str) -> list[tuple[str, tuple[str, ...], str, bool]]:
+    return [(t.columns, t.factors, t.group, t.correlated) for t in parse(text).random]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "fixed"),
+    [
+        ("y ~ x", "y", "x"),
+        ("  y~C(k)*x +\n (1|g) ", "y", "C(k)*x"),
+        ("log(y) ~ (1|g)", "log(y)", "1"),
+        ("y ~ -1 + x", "y", "1 - 1 + x"),
+        ("y ~ (1|g) - 1 + x", "y", "1 - 1 + x"),
+        ("y ~ (x + I(x**2)) * c + (1 | a)", "y", "(x + I(x**2)) * c"),
+        ("y ~ (x + z)**2", "y", "(x + z)**2"),
+        ("y ~ {x**2} + `a|b`", "y", "{x**2} + `a|b`"),
+    ],
+)
+def test_the_fixed_part_is_split_off(text: str, outcome: str, fixed: str) -> None:
+    formula = parse(text)
+    assert (formula.outcome, formula.fixed) == (outcome, fixed)
+
+
+def test_random_terms_expand_as_in_lme4() -> None:
+    assert random_of("y ~ x + (1 + x | g)") == [("1 + x", ("g",), "g", True)]
+    assert random_of("y ~ (x || g)") == [("x", ("g",), "g", False)]
+    assert random_of("y ~ (1|a:b) + (0 + x|a)") == [
+        ("1", ("a", "b"), "a:b", True),
+        ("0 + x", ("a",), "a", True),
+    ]
+    # The inner level of a/b is called b:a by lme4.
+    assert random_of("y ~ (1 | a/b/c)") == [
+        ("1", ("a",), "a", True),
+        ("1", ("a", "b"), "b:a", True),
+        ("1", ("a", "b", "c"), "c:b:a", True),
+    ]
+    assert parse("y ~ (1 | `my group`)").random == (
+        RandomTerm("1", ("my group",), "my group", True, "(1 | `my group`)"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("y", "exactly one ~"),
+        ("y ~ x ~ z", "exactly one ~"),
+        (" ~ x", "no outcome"),
+        ("y ~ ", "nothing right of ~"),
+        ("y ~ x +", "nothing after it"),
+        ("y ~ x ++ z", "nothing after it"),
+        ("y ~ (x", "a ( is not closed"),
+        ("y ~ x)", ") closes nothing"),
+        ("y ~ `x", "a ` is not closed"),
+        ("y ~ x | g", "stands alone in parentheses"),
+        ("y ~ (1|g)*x", "stands alone in parentheses"),
+        ("y ~ x - (1|g)", "cannot be taken away"),
+        ("y ~ (1|g|h)", "(columns | group)"),
+        ("y ~ (|g)", "(columns | group)"),
+        ("y ~ (1|C(g))", "not a column name"),
+        ("y ~ (1|g) + (1|g)", "given twice"),
+        ("y ~ I(x^2)", "write ** instead of ^"),
+        ("y ~ x**2", "write I(x**2)"),
+        ("y ~ x + log(x)**2", "write I(x**2)"),
+    ],
+)
+def test_a_formula_that_makes_no_sense_is_explained(text: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    assert says in str(caught.value)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    n = 120
+    x = rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=n),
+            "x": x,
+            "twice": 2 * x,
+            "positive": np.exp(x),
+            "b": rng.integers(0, 2, n),
+            "g": np.repeat(np.arange(20), 6),
+            "h": np.tile(np.arange(6), 20),
+            "k": np.tile([1, 2, 4], 40),
+            "kind": ["p", "q"] * 60,
+            "only": "z",
+            "one": 1.0,
+            "row": np.arange(n),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("y ~ kindd", "no column 'kindd' (did you mean 'kind'?)"),
+        ("y ~ x + (1|gg)", "no column 'gg'"),
+        ("kind ~ x", "'kind' is not numeric (for instance 'p')"),
+        ("one ~ x", "the outcome is 1 in every row"),
+        ("y + x ~ k", "write I(y + x)"),
+        ("y ~ x + one", "one has the same value in every row"),
+        ("y ~ only", "'only' has a single value"),
+        ("y ~ x + twice", "cannot estimate twice"),
+        ("y ~ log(x)", "not finite: log(x) in"),
+        ("log(x) ~ k", "the outcome is not finite in"),
+        ("y ~ x g", "from 'g' on"),
+        ("y ~ lgo(positive)", "unknown function 'lgo' (did you mean 'log'?)"),
+        ("y ~ factor(k)", "write C(column)"),
+        ("y ~ offset(x)", "offset() is not supported"),
+        ("y ~ 0", "no column"),
+        ("y ~ C(row)", "too few for 120 coefficients"),
+        ("y ~ x + (1|only)", "'only' has a single level"),
+        ("y ~ x + (1|row)", "as many levels as there are rows (120)"),
+        ("y ~ x + (1|g:row)", "as many levels as there are rows (120)"),
+        ("y ~ x + (1+x|g:k)", "(1+x|g:k) asks for 120 random effects from 120 rows"),
+        ("y ~ (1|g) + (x|g)", "Intercept varies twice between the same groups"),
+        ("y ~ (1|g) + (1|h)", "crossed"),
+        ("x ~ twice", "reproduces the outcome exactly"),
+        ("x ~ twice + (1|g)", "reproduces the outcome exactly"),
+    ],
+)
+def test_data_that_cannot_be_fitted_is_explained(
+    table: pd.DataFrame, formula: str, says: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(formula, table)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "says"),
+    [
+        ("y ~ x", {"family": "poison"}, "unknown family 'poison'"),
+        ("y ~ x", {"method": "mle"}, "unknown method 'mle'"),
+        ("b ~ x", {"family": "binomial", "method": "reml"}, "REML is for gaussian"),
+        ("b ~ x + (1|g)", {"family": "binomial"}, "give cluster='g'"),
+        ("y ~ x + (1|g)", {"cluster": "g"}, "without random terms"),
+        ("y ~ x", {"cluster": "G"}, "no column 'G'"),
+        ("y ~ x", {"cluster": "only"}, "'only' has a single value"),
+        ("y ~ x", {"family": "binomial"}, "lies in [0, 1]"),
+        ("row ~ x", {"family": "binomial"}, "lies in [0, 1], this one in [0, 119]"),
+        ("k ~ x", {"family": "binomial"}, "percent? divide by 100"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_explained(
+    table: pd.DataFrame, formula: str, options: dict[str, str], says: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(formula, table, **options)  # type: ignore[arg-type]
+    assert says in str(caught.value)
+
+
+def test_an_empty_combination_of_categories_is_named(table: pd.DataFrame) -> None:
+    holes = table[(table.k != 4) | (table.kind == "p")]
+    with pytest.raises(InputError, match=r"cannot estimate C\(k\)\[4\]:kind\[q\]"):
+        fit("y ~ C(k) * kind", holes)
+
+
+def test_empty_and_ambiguous_tables(table: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="no rows"):
+        fit("y ~ x", table.head(0))
+    with pytest.raises(InputError, match="several columns named x"):
+        fit("y ~ x", pd.concat([table, table[["x"]]], axis=1))
+    with pytest.raises(InputError, match=r"every row has a missing value \(x holds nothing"):
+        fit("y ~ x", table.assign(x=np.nan))
+    with pytest.raises(InputError, match="2 complete rows are too few"):
+        fit("y ~ x", table.head(2))
+
+
+def test_missing_rows_are_dropped_once_and_counted(table: pd.DataFrame) -> None:
+    table["other"] = np.nan  # not used, so of no consequence
+    table.loc[[0, 1], "x"] = np.nan
+    table.loc[[1, 2], "y"] = np.nan
+    table["g"] = table.g.astype("Int64").where(table.row != 50)
+    assert fit("y ~ x", table).n_dropped == 3
+    mixed = fit("y ~ x + (1|g)", table)
+    assert (mixed.n_obs, mixed.n_dropped, dict(mixed.n_groups)) == (116, 4, {"g": 20})
+    robust = fit("y ~ x", table, cluster="g")
+    assert (robust.n_obs, robust.n_dropped, dict(robust.n_groups)) == (116, 4, {"g": 20})
+    whole = table.dropna(subset=["x", "y", "g"])
+    np.testing.assert_array_equal(robust.params, fit("y ~ x", whole, cluster="g").params)
+
+
+def test_column_types_do_not_matter(table: pd.DataFrame) -> None:
+    plain = fit("y ~ C(k) + kind + x", table)
+    dressed = table.astype({"k": "Int64", "kind": "string[pyarrow]", "x": "float64[pyarrow]"})
+    other = fit("y ~ C(k) + kind + x", dressed)
+    assert plain.names == other.names
+    np.testing.assert_array_equal(plain.params, other.params)
+    categories = table.assign(kind=pd.Categorical(table.kind, categories=["r", "q", "p"]))
+    # The order of the categories decides which is the reference, and unused ones do not count.
+    assert fit("y ~ kind", categories).names == ("Intercept", "kind[p]")
+    assert fit("y ~ C(kind)", categories).names == ("Intercept", "C(kind)[p]")
+    flags = table.assign(b=table.b.astype("boolean"))
+    np.testing.assert_array_equal(
+        fit("b ~ x", flags, family="binomial").params, fit("b ~ x", table, family="binomial").params
+    )
+
+
+def test_uncorrelated_terms_become_blocks(table: pd.DataFrame) -> None:
+    blocks = build(parse("y ~ x + (x + C(k) || g)"), table).random
+    assert [block.names for block in blocks] == [
+        ("Intercept",),
+        ("x",),
+        ("C(k)[1]", "C(k)[2]", "C(k)[4]"),
+    ]
+    assert {block.n_levels for block in blocks} == {20}
+
+
+def test_terms_know_their_columns(table: pd.DataFrame) -> None:
+    design = build(parse("y ~ C(k) * x"), table)
+    assert design.names == ("Intercept", "C(k)[2]", "C(k)[4]", "x", "C(k)[2]:x", "C(k)[4]:x")
+    assert design.terms == {"Intercept": (0,), "C(k)": (1, 2), "x": (3,), "C(k):x": (4, 5)}
+    assert build(parse("y ~ 0 + x"), table).names == ("x",)
+    assert build(parse("y ~ -1 + x"), table).names == ("x",)
+
+
+def test_aliased_columns_are_those_further_right() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(50, 2))
+    years = 2000 + np.arange(50.0)
+    matrix = np.column_stack([np.ones(50), x, x[:, 0] - 3 * x[:, 1], years, years**2, 0 * years])
+    assert aliased(matrix) == [3, 6]
+
+
+def test_importing_pulls_in_nothing_heavy() -> None:
+    code = (
+        "import sys, analysis.mixed as m; m.logit_clustered, m.wald_test, m.fit; "
+        "print([x for x in ('statsmodels', 'formulae', 'seaborn', 'numba', 'scipy.optimize') "
+        "if x in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_lists_and_refuses_names() -> None:
+    import analysis.mixed
+
+    assert "fit" in dir(analysis.mixed)
+    with pytest.raises(AttributeError, match="nothing_here"):
+        analysis.mixed.nothing_here  # type: ignore[attr-defined]  # noqa: B018
