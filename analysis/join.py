@@ -82,15 +82,8 @@ def join(
     metrics = [name for name in complexity.columns if name not in COMPLEXITY.names]
     carried = _carried(samples, covariates, metrics, about)
 
-    results = results.loc[own_rows(results, study_name)]
     ids = pd.Index(samples["sample_id"])
-    position = ids.get_indexer(pd.Index(results["sample_id"]))
-    known = position >= 0
-    stray = pd.unique(results.loc[~known, "sample_id"])
-    if not known.any():
-        raise InputError(_no_overlap(results["sample_id"], samples["sample_id"], about))
-    cells = _cells(results.loc[known], position[known], len(samples))
-
+    cells, stray = _matched(study_name, samples, results, about)
     labels = _labels(buckets_label, samples["image_id"])
     notes = _set_aside(cells, labels, buckets_label, about)
     kept = np.isin(cells.model, [i for i, name in enumerate(cells.models) if name not in notes])
@@ -134,7 +127,7 @@ def join(
         samples_without_results=Unmatched.among(
             ids[np.setdiff1d(np.arange(len(ids)), cells.sample)], len(ids)
         ),
-        results_without_samples=Unmatched.among(stray, results["sample_id"].nunique()),
+        results_without_samples=Unmatched.among(stray, len(stray) + len(np.unique(cells.sample))),
         images_missing=Unmatched.among(
             (f"{ids[i]} ({samples['image_id'].iloc[i]})" for i in np.flatnonzero(~images.found)),
             len(ids),
@@ -145,6 +138,39 @@ def join(
         notes=(*notes.values(), *latency_notes),
     )
     return Joined(check(table, ANALYSIS, f"{about}: the joined table"), report)
+
+
+def check_results(study_name: str, samples: pd.DataFrame, results: pd.DataFrame) -> None:
+    """Refuse results that no join can use, before anything is measured.
+
+    Parameters
+    ----------
+    study_name : str
+        The data set.
+    samples, results : DataFrame
+        The tables of `analysis.tables`.
+
+    Raises
+    ------
+    InputError
+        All results are for unknown samples; every model has one k only.
+    """
+    about = f"study '{study_name}'"
+    cells, _ = _matched(study_name, samples, results, about)
+    _set_aside(cells, np.array([]), None, about)
+
+
+def _matched(
+    study_name: str, samples: pd.DataFrame, results: pd.DataFrame, about: str
+) -> tuple[_Cells, np.ndarray]:
+    """Average the results of known samples; also return the ids of unknown ones."""
+    results = results.loc[own_rows(results, study_name)]
+    position = pd.Index(samples["sample_id"]).get_indexer(pd.Index(results["sample_id"]))
+    known = position >= 0
+    if not known.any():
+        raise InputError(_no_overlap(results["sample_id"], samples["sample_id"], about))
+    stray = pd.unique(results.loc[~known, "sample_id"])
+    return _cells(results.loc[known], position[known], len(samples)), np.asarray(stray)
 
 
 @dataclass(frozen=True)

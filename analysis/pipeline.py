@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis import stages
 from analysis.datasets import object_counts, read_samples
+from analysis.join import check_results
 from analysis.manifest import Study, load_study, verify_checksums
 from analysis.record import Record, code_fingerprint, versions
 from analysis.results import read_latency, read_results
@@ -153,9 +154,8 @@ def _load(study: Study) -> Data:
     results, latency = None, None
     notes: dict[str, Any] = {}
     if study.manifest.results:
-        results, notes["results"] = read_results(study)
-        if not results["sample_id"].isin(samples["sample_id"]).any():
-            stages.refuse_unknown_samples(study, samples, results)
+        results, notes["results"] = read_results(study, samples)
+        check_results(study.name, samples, results)
     if study.manifest.latency:
         latency, notes["latency"] = read_latency(study)
     return Data(samples, results, latency, object_counts(study, samples), notes)

@@ -15,13 +15,14 @@ from typing import Any
 import pandas as pd
 
 from analysis import tables
+from analysis.datasets import by_image
 from analysis.join import join
 from analysis.manifest import Study
 from analysis.optimum.multiplicity import METHOD as ADJUSTED_BY
 from analysis.optimum.multiplicity import holm
 from analysis.schemas import ANALYSIS
 from complexity import batch, buckets
-from complexity.errors import InputError, did_you_mean, listing
+from complexity.errors import InputError, did_you_mean
 from complexity.files import write_json
 
 COMPLEXITY = "complexity.parquet"
@@ -67,7 +68,7 @@ def cut_buckets(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
         values = complexity[metric]
         try:
             if metric == primary and rule.column is not None:
-                labels = _labels_by_image(samples, rule.column)
+                labels = by_image(samples, rule.column, "analysis.buckets.column")
                 cut = buckets.from_column(labels, metric=metric, order=rule.order)
             elif metric == primary and rule.edges is not None:
                 cut = buckets.cut(values, metric=metric, scheme="edges", edges=rule.edges)
@@ -99,7 +100,7 @@ def join_tables(
         study.name,
         samples,
         read_complexity(folder),
-        bucket_labels(study, samples, folder, analysis.primary.metric).astype(str),
+        bucket_labels(study, samples, folder, analysis.primary.metric),
         results,
         latency,
         choice,
@@ -234,18 +235,7 @@ def check_columns(study: Study, samples: pd.DataFrame) -> None:
                 f"{did_you_mean(name, map(str, samples.columns))}; name one they have"
             )
     if analysis.buckets.column is not None:
-        _labels_by_image(samples, analysis.buckets.column)
-
-
-def refuse_unknown_samples(study: Study, samples: pd.DataFrame, results: pd.DataFrame) -> None:
-    """Say that no result belongs to a sample of the study."""
-    raise InputError(
-        f"{study.at('results')}: none of the {results['sample_id'].nunique():,} sample ids in the "
-        f"results is one of the study's {len(samples):,} samples. Results have "
-        f"{listing(results['sample_id'].unique()[:3])}; samples have "
-        f"{listing(samples['sample_id'].iloc[:3])}. Map the right column under "
-        "`results: columns: {sample_id: …}`, or name results of this data set."
-    )
+        by_image(samples, analysis.buckets.column, study.at("analysis", "buckets", "column"))
 
 
 def read_analysis_table(folder: Path) -> pd.DataFrame:
@@ -283,26 +273,10 @@ def bucket_labels(study: Study, samples: pd.DataFrame, folder: Path, metric: str
     complexity = read_complexity(folder).set_index("image_id")
     column = study.manifest.analysis.buckets.column
     if cut.scheme == "column" and column is not None:
-        values = _labels_by_image(samples, column).reindex(complexity.index)
+        values = by_image(samples, column, "analysis.buckets.column").reindex(complexity.index)
     else:
         values = complexity[metric]
     return pd.Series(cut.assign(values), index=values.index, name="bucket")
-
-
-def _labels_by_image(samples: pd.DataFrame, column: str) -> pd.Series:
-    if column not in samples.columns:
-        raise InputError(
-            f"analysis.buckets.column: the samples have no column '{column}'"
-            f"{did_you_mean(column, map(str, samples.columns))}."
-        )
-    pairs = samples[["image_id", column]].drop_duplicates()
-    twice = pairs.loc[pairs["image_id"].duplicated(), "image_id"]
-    if len(twice):
-        raise InputError(
-            f"analysis.buckets.column: '{column}' differs between the questions of image "
-            f"{twice.iloc[0]}; buckets are groups of images, so it must be one value per image."
-        )
-    return pairs.set_index("image_id")[column]
 
 
 def _adjust(answers: dict[str, list[dict[str, Any]]], primary: str, model: str) -> None:

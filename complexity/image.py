@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,18 +17,39 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 #: Raised whenever the same file could give another array.
 POLICY_VERSION = "1"
 LONG_SIDE = 512
 #: Larger images are refused before they are decoded.
 MAX_PIXELS = 150_000_000
-# Formats that hold pictures; others that Pillow knows would start interpreters (EPS) or hold
-# no pixels of their own.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 
 Pixels = NDArray[np.uint8]
+Image.init()  # registers every format: Pillow knows only some before
+# Formats that hold pictures; others that Pillow knows would start interpreters (EPS), hold no
+# pixels of their own or need several times the memory (JPEG 2000). Older ones lack AVIF.
+FORMATS = tuple(
+    name
+    for name in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+    if name in Image.OPEN
+)
+# Pixels converted at a time, so that the whole image is never held in several forms at once.
+_STRIP = 1 << 20
+# What each EXIF orientation (tag 0x0112) asks to be done to the rows and columns.
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.transpose(1, 0, 2),
+    6: lambda rgb: rgb[::-1].transpose(1, 0, 2),
+    7: lambda rgb: rgb[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda rgb: rgb[:, ::-1].transpose(1, 0, 2),
+}
+# A profile that moves no colour by more than this, of 255, is sRGB under another name.
+_SAME = 2
+# The colour space of a profile and the mode of the images that it can belong to.
+_PROFILED = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 class UnreadableImage(Exception):
@@ -64,15 +86,17 @@ class PreparedImage:
 def prepare(data: bytes) -> PreparedImage:
     """Decode an image file by the image policy.
 
-    First frame; EXIF orientation applied; embedded ICC profile converted to sRGB (none: taken
-    as sRGB); samples of 16 bits keep their high byte; alpha composited on white; then the long
-    side shrunk to 512 pixels by area averaging (never enlarged), the other side rounded, at
-    least 1. Peak memory is about 11 bytes a pixel: 1.1 GB at 100 megapixels.
+    First frame; EXIF orientation applied; embedded ICC profile converted to sRGB (none, or one
+    that cannot be read: taken as sRGB); samples of 16 bits keep their high byte; alpha
+    composited on white; then the long side shrunk to 512 pixels by area averaging (never
+    enlarged), the other side rounded, at least 1.
+
+    Peak memory beside `data` itself is @@PEAK@@.
 
     Parameters
     ----------
     data : bytes
-        The file's content: PNG, JPEG, WebP, BMP, GIF, TIFF, PPM/PGM, AVIF or JPEG 2000.
+        The file's content: PNG, JPEG, WebP, BMP, GIF, TIFF, PPM/PGM or AVIF.
 
     Returns
     -------
@@ -83,7 +107,7 @@ def prepare(data: bytes) -> PreparedImage:
     ------
     UnreadableImage
         Empty, not an image, truncated, of a kind without an 8-bit range (32-bit integers,
-        floats), or larger than `MAX_PIXELS`.
+        floats) or without a rule for its colours (CIE Lab), or larger than `MAX_PIXELS`.
     """
     if not data:
         raise UnreadableImage("empty file (0 bytes)")
@@ -96,11 +120,15 @@ def prepare(data: bytes) -> PreparedImage:
             raise UnreadableImage("not an image in a known format") from None
         except Image.DecompressionBombError:
             raise UnreadableImage(_too_large("more")) from None
-        except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError) as error:
-            # The classes Pillow's decoders raise on damaged files.
-            raise UnreadableImage(f"damaged or truncated image ({error})") from None
+        except UnreadableImage:
+            raise
         except MemoryError:
             raise UnreadableImage("not enough memory to decode it") from None
+        except Exception as error:
+            # Decoders raise whatever a damaged file leads them to: OSError, struct.error,
+            # KeyError, ZeroDivisionError … One bad file must not end a run.
+            reason = str(error) or type(error).__name__
+            raise UnreadableImage(f"damaged or truncated image ({reason})") from None
 
 
 def prepare_array(rgb: NDArray[Any]) -> PreparedImage:
@@ -127,14 +155,20 @@ def prepare_array(rgb: NDArray[Any]) -> PreparedImage:
 
 
 def _prepare(data: bytes) -> PreparedImage:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-        width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise UnreadableImage(_too_large(f"{width * height / 1e6:.0f}"))
-        opened.load()
-        rgb = _to_rgb(_upright(opened))
+    rgb = _decode(data)  # by now the decoder's own memory is free
     height, width = rgb.shape[:2]
     return PreparedImage(_shrink(rgb), width, height)
+
+
+def _decode(data: bytes) -> Pixels:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise UnreadableImage(_too_large(f"{width * height / 1e6:.0f}"))
+        image.load()
+        upright = _UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image)
+    return rgb if upright is None else upright(rgb)
 
 
 def _too_large(megapixels: str) -> str:
@@ -144,54 +178,76 @@ def _too_large(megapixels: str) -> str:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
     try:
-        return ImageOps.exif_transpose(image)
+        return int(image.getexif().get(0x0112, 1))
     except Exception:  # whatever a broken EXIF block raises: then there is no orientation
-        return image
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        high = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        image = Image.fromarray(high)
-    elif image.mode in ("I", "F"):
+    """Convert a decoded image strip by strip to 8-bit sRGB over white, shape (h, w, 3)."""
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise UnreadableImage(f"32-bit samples (mode {image.mode}) have no defined 8-bit range")
-    if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa"):
-        image = _keep_profile(image, image.convert("RGBA"))
-    elif image.mode in ("1", "P", "YCbCr", "HSV", "LAB", "RGBX"):
-        image = _keep_profile(image, image.convert("RGB"))
-    image = _to_srgb(image)
-    if image.mode == "RGBA":
-        ground = Image.new("RGB", image.size, (255, 255, 255))
-        ground.paste(image, mask=image.getchannel("A"))
-        image = ground
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    return np.asarray(image)
+    if image.mode == "LAB":
+        raise UnreadableImage("CIE Lab pixels (mode LAB) have no rule yet; save it as RGB")
+    transform = _transform_to_srgb(image)
+    width, height = image.size
+    rgb = np.empty((height, width, 3), dtype=np.uint8)
+    step = max(1, _STRIP // width)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        rgb[top:bottom] = _strip_to_rgb(image.crop((0, top, width, bottom)), transform)
+    return rgb
 
 
-def _keep_profile(source: Image.Image, converted: Image.Image) -> Image.Image:
-    profile = source.info.get("icc_profile")
-    if profile:
-        converted.info["icc_profile"] = profile
-    return converted
+def _strip_to_rgb(strip: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Pixels:
+    alpha: Image.Image | None = None
+    if strip.mode.startswith("I"):
+        samples = np.asarray(strip)
+        transparent = strip.info.get("transparency")
+        if transparent is not None:
+            alpha = Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8))
+        strip = Image.fromarray((samples >> 8).astype(np.uint8))
+    elif strip.has_transparency_data:
+        mode = "LA" if strip.mode in ("1", "L", "LA", "La") else "RGBA"
+        strip = strip if strip.mode == mode else strip.convert(mode)
+        alpha = strip.getchannel("A")
+        strip = strip.convert(mode[:-1])
+    elif strip.mode not in ("L", "RGB", "CMYK"):
+        strip = strip.convert("L" if strip.mode == "1" else "RGB")
+    if transform is not None and strip.mode == transform.input_mode:
+        strip = ImageCms.applyTransform(strip, transform) or strip
+    if strip.mode != "RGB":
+        strip = strip.convert("RGB")
+    if alpha is not None:
+        ground = Image.new("RGB", strip.size, (255, 255, 255))
+        ground.paste(strip, mask=alpha)
+        strip = ground
+    return np.asarray(strip)
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "L", "CMYK"):
-        return image
+def _transform_to_srgb(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    """Build the conversion from an image's ICC profile; None where it has none that counts."""
+    embedded = image.info.get("icc_profile")
+    if not embedded:
+        return None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).lower():
-            return image
-        target = ImageCms.createProfile("sRGB")
-        mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, target, outputMode=mode)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a profile that cannot be read, or that belongs to another mode
-    return image if converted is None else converted
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        mode = _PROFILED.get(profile.profile.xcolor_space.strip(), "")
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if mode != "CMYK":
+        # Even sRGB's own profile, in one of its many spellings, moves some pixels by a level.
+        levels = np.linspace(0, 255, 18).round().astype(np.uint8)
+        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(18, -1, 3)
+        probe = grid if mode == "RGB" else grid[:, :, 0]
+        moved = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform))
+        same = probe if mode == "RGB" else probe[:, :, None]
+        if np.abs(moved.astype(int) - same).max() <= _SAME:
+            return None
+    return transform
 
 
 def _shrink(rgb: Pixels) -> Pixels:

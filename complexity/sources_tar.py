@@ -136,9 +136,9 @@ def _images(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, str]]:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
-    """Return a member's bytes; None for a link to what is not in the archive."""
+    """Return a member's bytes; None for a link that leads to no file in the archive."""
     try:
         handle = archive.extractfile(member)
-    except KeyError:
+    except (KeyError, RecursionError):  # to nothing, or to itself
         return None
     return None if handle is None else handle.read()

@@ -14,28 +14,23 @@ import math
 import os
 import pickle
 import queue
-import re
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
 from complexity.errors import InputError
 from complexity.files import sha256_bytes
-from complexity.image import PreparedImage, UnreadableImage, prepare
-from complexity.registry import UndefinedMetric
+from complexity.image import UnreadableImage, prepare
+from complexity.registry import Function, UndefinedMetric
+from complexity.rows import CRASHED, Row, of_exception, one_line
 from complexity.sources import ImageItem
 
-Function = Callable[[PreparedImage], float]
-
-CRASHED = "the process that measured it died (out of memory, or a fault in a library)"
-# What a failure that need not come again looks like; see `lasting`.
-_PASSING = re.compile(r"\w*(?:[Ee]rror|Exception|Warning): ")
 _LENGTH = struct.Struct("<Q")
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -66,53 +61,8 @@ class Task:
     sha256: str | None = None
 
 
-@dataclass
-class Row:
-    """What is known of one image.
-
-    Attributes
-    ----------
-    image_id : str
-    sha256 : str or None
-        Of the bytes, hexadecimal; None when they could not be read.
-    width, height : int or None
-        Pixels, after EXIF orientation; None when the image is unreadable.
-    error : str or None
-        Why the image has no values at all.
-    values : dict of str to float
-        By metric; finite.
-    reasons : dict of str to str
-        By metric that has no value on this image.
-    """
-
-    image_id: str
-    sha256: str | None = None
-    width: int | None = None
-    height: int | None = None
-    error: str | None = None
-    values: dict[str, float] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-
-
 class WorkerDied(Exception):
     """A worker process ended before it answered."""
-
-
-def lasting(error: str) -> bool:
-    """Say whether a failure belongs to the image, so that trying again is in vain.
-
-    Parameters
-    ----------
-    error : str
-        An image's error or a metric's reason.
-
-    Returns
-    -------
-    bool
-        False for a dead process and for unexpected exceptions, which a mended program or a
-        larger memory may well cure.
-    """
-    return error != CRASHED and _PASSING.match(error) is None
 
 
 def measure_image(task: Task, functions: Mapping[str, Function]) -> Row:
@@ -136,39 +86,29 @@ def measure_image(task: Task, functions: Mapping[str, Function]) -> Row:
         row.sha256 = sha256_bytes(data)
         image = prepare(data)
     except UnreadableImage as error:
-        row.error = _one_line(str(error))
+        row.error = one_line(str(error))
         return row
     except OSError as error:
-        # The text of an OSError holds a path of this machine; its reason alone does not.
-        row.error = _one_line(f"OSError: cannot be read: {error.strerror or type(error).__name__}")
+        # The text of a system's error holds a path of this machine; its reason alone does not.
+        row.error = one_line(f"cannot be read: {error.strerror or error}")
         return row
     except Exception as error:
-        row.error = _named(error)
+        row.error = of_exception(error)
         return row
     row.width, row.height = image.width, image.height
     for name in task.missing if row.sha256 == task.sha256 else functions:
         try:
             value = float(functions[name](image))
         except UndefinedMetric as error:
-            row.reasons[name] = _one_line(str(error))
+            row.reasons[name] = one_line(str(error))
         except Exception as error:
-            row.reasons[name] = _named(error)
+            row.reasons[name] = of_exception(error)
         else:
             if math.isfinite(value):
                 row.values[name] = value
             else:
                 row.reasons[name] = f"the metric gave {value}"
     return row
-
-
-def _one_line(text: str) -> str:
-    # A row's error is "name: reason; name: reason": reasons must not look like more of them.
-    text = re.sub(r"\s*;\s*", ", ", " ".join(text.split()))
-    return text.encode("utf-8", "replace").decode("utf-8") or "no reason given"
-
-
-def _named(error: Exception) -> str:
-    return _one_line(f"{type(error).__name__}: {str(error) or 'no message'}")
 
 
 def sendable(functions: Mapping[str, Function]) -> bool:
@@ -188,7 +128,7 @@ def cores() -> int:
 
 def measure_here(
     chunks: Iterable[list[Task]], functions: Mapping[str, Function]
-) -> Iterator[list[Row]]:
+) -> Generator[list[Row]]:
     """Measure images in this process, chunk by chunk and in order."""
     for chunk in chunks:
         yield [measure_image(task, functions) for task in chunk]
@@ -196,7 +136,7 @@ def measure_here(
 
 def measure_apart(
     chunks: Iterable[list[Task]], functions: Mapping[str, Function], workers: int
-) -> Iterator[list[Row]]:
+) -> Generator[list[Row]]:
     """Measure images in worker processes.
 
     Parameters
@@ -390,7 +330,7 @@ def _serve() -> None:
         cv2.setNumThreads(1)
         functions = pickle.loads(messages.get())
     except Exception as error:
-        failure = _named(error)
+        failure = of_exception(error)
     # A broken pipe: the parent is gone, and there is nobody left to tell.
     with contextlib.suppress(OSError):
         _send(answers, pickle.dumps(failure))

@@ -68,6 +68,8 @@ def small_study(
             "id": "image_id",
         }
     )
+    phases = {"prefill_cputime": "prefill_ms", "vision_encode_cputime": "vision_ms"}
+    manifest["latency"][0]["phase"]["map"] = phases
     manifest["analysis"].update(analysis)
     return write_manifest(folder, manifest)
 

@@ -346,6 +346,10 @@ def test_images_outside_every_bucket_still_count_over_all() -> None:
             lambda t: t.assign(objects=t["objects"].where(t["image_id"] != "i0001", np.inf)),
             "'objects' holds text or infinite values",
         ),
+        (
+            lambda t: t.assign(objects=t["objects"] + (t["sample_id"] == "i0007_1")),
+            r"'objects' differs between rows of one image \(i0007\)",
+        ),
         (lambda t: t.drop(columns="score"), "the table has no column 'score'"),
         (lambda t: t.rename(columns={"objects": "object"}), r"did you mean 'object'\?"),
         (lambda t: t[t["image_id"] < "i0003"], "has one image. Use fewer or other buckets"),

@@ -215,6 +215,10 @@ def polish(theta: FloatArray, problem: Problem) -> Verdict:
             break
         theta, best = moved
     near = np.abs(theta[diagonal(problem.blocks)]) < 1e-4
+    if near.any():
+        # Rounding away from zero is not variance.
+        theta[diagonal(problem.blocks)[near]] = 0.0
+        best = evaluate(theta, problem)
     return Verdict(theta, best, converged, bool(near.any()), uphill)
 
 

@@ -249,7 +249,14 @@ def analyse(
     rows = scored[known]
     rows = rows.assign(image_id=rows["image_id"].astype(str))
     labels = labels.rename(index=str)
-    by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric].astype(float)
+    pairs = rows[["image_id", metric]].drop_duplicates()
+    twice = pairs.loc[pairs["image_id"].duplicated(), "image_id"].unique()
+    if len(twice):
+        raise InputError(
+            f"'{metric}' differs between rows of one image ({listing(twice)}): complexity is a "
+            "property of the image."
+        )
+    by_image = pairs.set_index("image_id")[metric].astype(float)
     if len(by_image) < 2:
         found = "one image has" if len(by_image) else "no image has"
         raise InputError(

@@ -340,7 +340,8 @@ def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
 
 def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:
     """Pick images spread over each bucket, always the same ones."""
-    values = m.complexity.set_index("image_id")[m.primary].dropna()
+    readable = m.complexity[m.complexity["width"].notna()]
+    values = readable.set_index("image_id")[m.primary].dropna()
     bucket = m.labels[m.primary]
     chosen: dict[str, list[tuple[str, Any, float]]] = {}
     for name in bucket.cat.categories:

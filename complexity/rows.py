@@ -1,0 +1,255 @@
+"""Rows of a complexity table: how they are stored, read back and used again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+#: Why an image has no row of numbers when its process ended over it.
+CRASHED = "the process that measured it died (out of memory, or a fault in a library)"
+FIXED = ("dataset", "image_id", "sha256", "width", "height", "error")
+_WHOLE = ("width", "height")
+_KEY = b"optik"
+# What an unexpected exception looks like in a table: its class, then its message.
+_EXCEPTION = re.compile(r"\w*(?:[Ee]rror|Exception|Warning): ")
+
+
+@dataclass
+class Row:
+    """What is known of one image.
+
+    Attributes
+    ----------
+    image_id : str
+    sha256 : str or None
+        Of the bytes, hexadecimal; None when they could not be read.
+    width, height : int or None
+        Pixels, after EXIF orientation; None when the image is unreadable.
+    error : str or None
+        Why the image has no values at all.
+    values : dict of str to float
+        By metric; finite.
+    reasons : dict of str to str
+        By metric that has no value on this image.
+    """
+
+    image_id: str
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    error: str | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def one_line(text: str) -> str:
+    """Make a reason fit to be one of several, parted by ``; ``, in one cell of a table."""
+    text = re.sub(r"\s*;\s*", ", ", " ".join(text.split()))
+    return text.encode("utf-8", "replace").decode("utf-8") or "no reason given"
+
+
+def of_exception(error: Exception) -> str:
+    """Word an unexpected exception; `_lasting` knows it again."""
+    return one_line(f"{type(error).__name__}: {str(error) or 'no message'}")
+
+
+def _lasting(reason: str) -> bool:
+    # A mended program or a larger memory may cure the others, so they are tried again.
+    return reason != CRASHED and _EXCEPTION.match(reason) is None
+
+
+@dataclass
+class KnownRows:
+    """What earlier tables say of images.
+
+    Attributes
+    ----------
+    about : dict
+        What their numbers shall rest on, as `to_table` takes it.
+    ids : collection of str
+        The images of interest.
+    rows : dict of str to dict of str to Row
+        By image id and SHA-256.
+    crashed : set of str
+        Images over which a process has died: not to be tried in this one.
+    """
+
+    about: Mapping[str, Any]
+    ids: frozenset[str]
+    rows: dict[str, dict[str, Row]] = field(default_factory=dict)
+    crashed: set[str] = field(default_factory=set)
+
+    def add(self, path: Path) -> None:
+        """Take what can be used from a table, which may be absent, foreign or damaged.
+
+        That is: rows with the same image policy, and in them metrics computed from the image
+        by the same version with the same parameters.
+        """
+        try:
+            table = read_parquet(path)
+        except NotATable:
+            return
+        theirs = basis(table)
+        if theirs["policy"] != self.about["policy"]:
+            return
+        usable = {
+            name: table.column(name).to_pylist()
+            for name, entry in theirs["metrics"].items()
+            if entry == self.about["metrics"].get(name) and entry["source"] == "image"
+        }
+        fixed = zip(*(table.column(name).to_pylist() for name in FIXED[1:]), strict=True)
+        for n, (image_id, sha256, width, height, text) in enumerate(fixed):
+            if sha256 is None or image_id not in self.ids:
+                continue
+            error, reasons = _parted(text, theirs["metrics"])
+            if error == CRASHED:
+                self.crashed.add(image_id)
+            if error is not None and not _lasting(error):
+                continue
+            row = self.rows.setdefault(image_id, {}).setdefault(
+                sha256, Row(image_id, sha256, width, height, error)
+            )
+            for name, values in usable.items():
+                if values[n] is not None:
+                    row.values[name] = values[n]
+                elif name in reasons and _lasting(reasons[name]):
+                    row.reasons[name] = reasons[name]
+
+    def complete(self, fresh: Row) -> Row:
+        """Add to a measured image what was known of the same bytes."""
+        earlier = self.rows.get(fresh.image_id, {}).get(fresh.sha256 or "")
+        if earlier is not None and fresh.error is None:
+            fresh.values = earlier.values | fresh.values
+            fresh.reasons = earlier.reasons | fresh.reasons
+        return fresh
+
+
+def _parted(text: str | None, names: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+    """Split a row's error into the image's own and those of its metrics."""
+    options = "|".join(map(re.escape, names))
+    if text is None or not options:
+        return text, {}
+    pieces = re.split(rf"(?:^|; )({options}): ", text)
+    return pieces[0] or None, dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def to_table(rows: Sequence[Row], about: Mapping[str, Any], dataset: str | None = None) -> pa.Table:
+    """Turn rows into an Arrow table that depends on nothing but what is given.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The images, in order.
+    about : mapping
+        ``policy``, ``metrics`` (by name, in the order of the columns) and ``optik``; stored
+        in the table's metadata.
+    dataset : str, optional
+        Name of the data set.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns `dataset`, `image_id`, `sha256`, `width`, `height`, `error`, then the metrics.
+        A null metric without a reason in `error` was not computed.
+    """
+    import pyarrow as pa
+
+    names = list(about["metrics"])
+    # Spelled out rather than taken from pandas, whose metadata vary with how a frame was made.
+    schema = _schema(names).with_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
+    columns: list[list[Any]] = [
+        [dataset] * len(rows),
+        [row.image_id for row in rows],
+        [row.sha256 for row in rows],
+        [row.width for row in rows],
+        [row.height for row in rows],
+        [_error(row, names) for row in rows],
+        *([row.values.get(name) for row in rows] for name in names),
+    ]
+    arrays = [pa.array(v, type=f.type) for v, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _error(row: Row, names: Iterable[str]) -> str | None:
+    own = [] if row.error is None else [row.error]
+    return "; ".join([*own, *(f"{n}: {row.reasons[n]}" for n in names if n in row.reasons)]) or None
+
+
+def _schema(metrics: Iterable[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {name: pa.int64() if name in _WHOLE else pa.string() for name in FIXED}
+    return pa.schema([*types.items(), *((name, pa.float64()) for name in metrics)])
+
+
+def basis(table: pa.Table) -> dict[str, Any]:
+    """Return what a table's numbers rest on; empty when it does not say."""
+    text = (table.schema.metadata or {}).get(_KEY)
+    found: dict[str, Any] = {} if text is None else json.loads(text)
+    return found
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Turn a table into a frame with nullable integers and ``attrs["optik"]``."""
+    import pandas as pd
+    import pyarrow as pa
+
+    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(
+        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+    )
+    frame.attrs["optik"] = basis(table)
+    return frame
+
+
+class NotATable(Exception):
+    """The file is absent, damaged, or not a complexity table; the message says why."""
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read what `to_table` made; anything else raises `NotATable`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Read as one file: as a data set, folders named a=b would become columns.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+        named = basis(table)
+        if "policy" not in named or not isinstance(named.get("metrics"), dict):
+            raise NotATable("it does not say what its numbers rest on")
+        schema = _schema(named["metrics"]).with_metadata(table.schema.metadata)
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotATable(one_line(str(error))) from None
+
+
+def read_csv(path: Path) -> pa.Table:
+    """Read a complexity table from CSV; anything else raises `NotATable`."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        with open(path, encoding="utf-8") as handle:
+            names = handle.readline().rstrip("\n").split(",")
+        schema = _schema(name for name in names if name not in FIXED)
+        table = csv.read_csv(
+            path,
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=schema,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise NotATable(one_line(str(error))) from None
