@@ -19,6 +19,7 @@ from analysis.record import Record, code_fingerprint, versions
 from analysis.results import read_latency, read_results
 from complexity.errors import InputError
 from complexity.files import sha256_file
+from complexity.sources import ImageSource
 
 AFTER_BUCKETS = ("join", "optimum", "latency", "report")
 
@@ -132,6 +133,8 @@ class Data:
 
     Attributes
     ----------
+    images : ImageSource
+        Where the images are; it holds at least one.
     samples, results, latency : DataFrame
         Their tables; the last two are None where the manifest names none.
     counts : mapping of str to float, or None
@@ -140,6 +143,7 @@ class Data:
         What readers counted or left out, by table.
     """
 
+    images: ImageSource
     samples: pd.DataFrame
     results: pd.DataFrame | None
     latency: pd.DataFrame | None
@@ -149,6 +153,7 @@ class Data:
 
 def _load(study: Study) -> Data:
     verify_checksums(study)
+    images = study.image_source()
     samples = read_samples(study)
     stages.check_columns(study, samples)
     results, latency = None, None
@@ -158,7 +163,7 @@ def _load(study: Study) -> Data:
         check_results(study.name, samples, results)
     if study.manifest.latency:
         latency, notes["latency"] = read_latency(study)
-    return Data(samples, results, latency, object_counts(study, samples), notes)
+    return Data(images, samples, results, latency, object_counts(study, samples), notes)
 
 
 def _stages(
@@ -173,8 +178,7 @@ def _stages(
     manifest = study.manifest
     analysis = manifest.analysis.model_dump(mode="json", by_alias=True)
     code = {"code": code_fingerprint(), "versions": versions()}
-    images = study.image_source()
-    sources = {"images": images.fingerprint(), "samples": _content(study, "samples")}
+    sources = {"images": data.images.fingerprint(), "samples": _content(study, "samples")}
     entries = manifest.model_dump(mode="json", by_alias=True)
 
     record.stage(
@@ -185,7 +189,7 @@ def _stages(
             "object_count": entries["object_count"],
             "columns": entries["samples"],
         },
-        lambda: stages.measure(study, samples, data.counts, folder, workers),
+        lambda: stages.measure(study, data.images, samples, data.counts, folder, workers),
         say=say,
     )
     measured = sha256_file(folder / stages.COMPLEXITY)
@@ -207,7 +211,7 @@ def _stages(
         record.stage(
             "report",
             {**cut, "images": sources["images"]},
-            lambda: stages.write_report(study, samples, None, folder),
+            lambda: stages.write_report(study, data.images, samples, None, folder),
             say=say,
         )
         return "no results"
@@ -241,7 +245,7 @@ def _stages(
     record.stage(
         "report",
         {**cut, "images": sources["images"], "table": table, "latency": timed, **upstream},
-        lambda: stages.write_report(study, samples, latency, folder),
+        lambda: stages.write_report(study, data.images, samples, latency, folder),
         say=say,
     )
     return "finished"

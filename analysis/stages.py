@@ -24,6 +24,7 @@ from analysis.schemas import ANALYSIS
 from complexity import batch, buckets
 from complexity.errors import InputError, did_you_mean
 from complexity.files import write_json
+from complexity.sources import ImageSource
 
 COMPLEXITY = "complexity.parquet"
 BUCKETS = "buckets.json"
@@ -34,6 +35,7 @@ DEFAULT_BUCKETS = 3
 
 def measure(
     study: Study,
+    images: ImageSource,
     samples: pd.DataFrame,
     counts: Mapping[str, float] | None,
     folder: Path,
@@ -42,7 +44,7 @@ def measure(
     """Measure the images that samples refer to; writes `complexity.parquet`."""
     out = folder / COMPLEXITY
     batch.measure(
-        study.image_source(),
+        images,
         metrics=study.manifest.analysis.metrics,
         dataset=study.name,
         object_counts=counts,
@@ -183,7 +185,11 @@ def fit_latency(
 
 
 def write_report(
-    study: Study, samples: pd.DataFrame, latency: pd.DataFrame | None, folder: Path
+    study: Study,
+    images: ImageSource,
+    samples: pd.DataFrame,
+    latency: pd.DataFrame | None,
+    folder: Path,
 ) -> list[Path]:
     """Write tables and figures; without `table.parquet` those that need no results."""
     from analysis.report.build import Material, write_figures, write_tables
@@ -199,7 +205,7 @@ def write_report(
         samples=samples,
         labels={m: bucket_labels(study, samples, folder, m) for m in metrics},
         ranges={m: dict(zip(cut.labels, cut.ranges(), strict=True)) for m, cut in cuts.items()},
-        images=study.image_source(),
+        images=images,
         table=read_analysis_table(folder) if has_results else None,
         latency=latency if has_results else None,
         choice=None

@@ -94,7 +94,7 @@ def write_parquet(path: str | Path, table: pa.Table) -> None:
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from optimum_cases import KS, real, real_buckets, reference, simulate, tertiles
+from scipy.stats import multivariate_normal
 
 from analysis.optimum import ShiftAnswer, analyse, answer
 from analysis.optimum.answer import Optimum, _why_not
 from analysis.optimum.common import common_optimum
+from analysis.optimum.curves import averaged_curve, fit_curve, prepare, standardise
 from analysis.optimum.multiplicity import holm
 from analysis.optimum.quadratic import Quadratic
 from complexity.errors import InputError
@@ -47,6 +49,7 @@ def ask(
         for item in spelled["optimum"]:
             assert {"bucket", "k", "share", "set"} <= set(item)
             assert item["k"] in item["set"]
+            assert item["share"] == item["shares"][str(item["k"])]
             assert sum(item["shares"].values()) == pytest.approx(1)
         assert not [text for text in texts(spelled) if "nan" in text.lower()]
         assert one.common.kept == tuple(
@@ -99,7 +102,13 @@ def test_an_optimum_that_moves_is_found() -> None:
     assert low.complexity < mid.complexity < high.complexity
     assert low.k <= 3 < 6 <= high.k
     assert not set(low.set) & set(high.set)
+    objects = table.drop_duplicates("image_id")["objects"]
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    np.testing.assert_allclose([p.complexity for p in one.along], objects.quantile(levels))
+    z = (objects - objects.mean()) / objects.std()
+    np.testing.assert_allclose([p.c for p in one.along], z.quantile(levels))
     assert [point.k for point in one.along] == sorted(point.k for point in one.along)
+    assert one.along[0].k <= 2 < 8 <= one.along[-1].k
 
 
 def test_a_steeper_fall_at_low_k_is_an_interaction_and_no_shift() -> None:
@@ -131,6 +140,7 @@ def test_flat_curves_leave_every_k() -> None:
     assert one.interaction.p > 0.01
     assert not one.quadratic_shown
     assert any("flat" in warning for warning in one.warnings)
+    assert not any("linearly" in warning for warning in one.warnings)
 
 
 def test_a_quadratic_that_fits_gives_the_size_of_the_shift() -> None:
@@ -168,6 +178,31 @@ def test_a_main_effect_of_complexity_is_neither() -> None:
     assert one.interaction.p > 0.01
     assert one.common.p > 0.05
     assert one.overall.k in one.common.kept
+
+
+def test_the_curve_s_ends_are_compared_with_their_joint_covariance() -> None:
+    # Two k: the larger of two losses, a bivariate normal probability (240 images are many).
+    table = simulate(lambda x, z: 0.9 + 0.06 * x + 0.02 * x * z, n_images=240, ks=(1, 8), seed=3)
+    c = standardise(table.drop_duplicates("image_id").set_index("image_id")["objects"])
+    data = prepare(table, c, [])
+    fitted = fit_curve(data, "saturated")
+    gradient, gain = [], []
+    for at in (-1.0, 1.0):
+        accuracy, jacobian = averaged_curve(data, fitted, at)
+        gain.append(accuracy[1] - accuracy[0])
+        gradient.append(jacobian[1] - jacobian[0])
+    spread = np.array(gradient) @ fitted.fit.cov @ np.array(gradient).T
+    spread += np.eye(2) / 960**2
+    se = np.sqrt(np.diag(spread))
+    (one,) = ask(table)
+    assert one.common_curve is not None
+    # Losses of k = 1 and of k = 8; neither is far enough behind to be recentred.
+    losses = np.array(gain) / se, -np.array(gain) / se
+    assert all(loss.min() > -1.8 for loss in losses)
+    assert max(losses[0]) > 0.5
+    for loss, p in zip(losses, one.common_curve.p_by_k, strict=True):
+        both = multivariate_normal(cov=spread / np.outer(se, se)).cdf([max(loss)] * 2)
+        assert p == pytest.approx(1 - both if max(loss) > 0 else 1, abs=0.02)
 
 
 # ---- degenerate tables ------------------------------------------------------------------
@@ -320,6 +355,10 @@ def test_every_bucket_asks_for_one_k_for_all() -> None:
     assert ends.common.p > 0.05
     assert every.common.p < 0.001
     assert every.ends == ("low", "mid", "high")
+    # A line in c cannot tell: that is noticed, and said.
+    assert ends.linearity.p is not None
+    assert ends.linearity.p < 1e-6
+    assert any("does not change linearly" in warning for warning in ends.warnings)
     assert every.to_dict()["shift"]["ends"] == ("low", "mid", "high")  # type: ignore[index]
 
 

@@ -173,6 +173,14 @@ def test_slope_is_in_doublings_per_standard_deviation() -> None:
     assert abs(one.slope - 0.5) < 3 * one.slope_se
 
 
+def test_curvature_is_judged_with_the_error_it_has_at_the_ends() -> None:
+    # Upper limits: -.1 + 1.96 * .03 at c = 0, -.1 + 1.96 * .03 * sqrt(1 + 9) at c = 3.
+    fitted = with_coefficients(1.0, -0.1, 0.1, 0.0, se=0.03)
+    assert quadratic_shift(fitted, (-0.1, 0.1)).curvature_negative
+    assert not quadratic_shift(fitted, (-3.0, 3.0)).curvature_negative
+    assert not quadratic_shift(fitted, (-0.1, 3.0)).curvature_negative
+
+
 def test_answers_that_do_not_vary_with_k_have_no_figures() -> None:
     table = simulate(lambda x, z: 0 * x - z, n_images=40)
     table["score"] = table.groupby("sample_id")["score"].transform("first")

@@ -66,7 +66,8 @@ def no_results_text(study: Study, folder: Path) -> str:
     total = of_metric[of_metric["bucket"] == ALL].iloc[0]
     ranges = _ranges(folder, primary)
     buckets = "; ".join(
-        f"{row.bucket} ({ranges[str(row.bucket)]}): {row.n_images:,} images, {row.n_samples:,} samples"
+        f"{row.bucket} ({ranges[str(row.bucket)]}): {row.n_images:,} images, "
+        f"{row.n_samples:,} samples"
         for row in of_metric.itertuples()
         if row.bucket != ALL
     )
