@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-#: Rows decoded at a time: what bounds the memory, beside one page of the file.
+# Rows decoded at a time. With them one page of the file is held, compressed and plain; writers
+# put up to a row group in a page, so row groups of a hundred images keep the memory small.
 _BATCH = 16
-#: Bytes read at a time, so that a row group of many images is never held whole.
+# Bytes read at a time, so that a row group of many pages is never held whole.
 _BUFFER = 1 << 20
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from optimum_cases import KS, real, reference, simulate
+from scipy import stats
 
 from analysis.mixed.wald import wald_test
 from analysis.optimum.answer import _interaction, _widened
@@ -327,3 +328,33 @@ def test_a_fit_spells_itself_for_json_also_where_nothing_varies() -> None:
             text = to_json(fit_curve(data, curve).to_json())  # type: ignore[arg-type]
             assert "NaN" not in text
             assert '"formula": "score ~ ' in text
+
+
+# ---- size -------------------------------------------------------------------------------
+def test_robust_interaction_test_keeps_its_size_where_images_have_slopes_of_their_own() -> None:
+    # Curves differ between images, but not by complexity. Errors that take answers for
+    # independent do not keep the level; clustered ones do.
+    n_sets, ks = 300, (1, 2, 4, 8)
+    table = simulate(lambda x, z: 0 * x, n_images=120, n_questions=4, ks=ks)
+    data = prepare(table, standardise(by_image(table, "objects")), [])
+    x, random = np.log2(data.k) - 1.5, np.random.default_rng(17)
+    p, naive = [], []
+    for _ in range(n_sets):
+        level, slope = (
+            random.normal(0, 0.8, 120)[data.image],
+            random.normal(0, 0.6, 120)[data.image],
+        )
+        eta = 0.6 + 0.2 * x - 0.4 * data.c + level + slope * x
+        score = (random.uniform(size=len(eta)) < 1 / (1 + np.exp(-eta))).astype(float)
+        fitted = fit_curve(replace(data, score=score), "saturated")
+        test = _interaction(fitted)
+        assert test.p is not None
+        p.append(test.p)
+        terms = [name for name in fitted.fit.names if name.endswith(":c")]
+        model_based = wald_test(fitted.fit.params, fitted.fit.bread, terms, names=fitted.fit.names)
+        naive.append(model_based.p)
+    # A size of .071 exceeds the bound in one of 2,000 runs.
+    assert np.mean(np.array(p) <= 0.05) <= stats.binom.isf(1 / 2_000, n_sets, 0.071) / n_sets
+    assert np.mean(np.array(p) <= 0.05) >= 0.02
+    assert np.mean(np.array(naive) <= 0.05) > 0.11
+    assert np.mean(np.array(p) <= 0.5) == pytest.approx(0.5, abs=0.12)

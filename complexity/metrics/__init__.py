@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from complexity.metrics import edges, entropy, objects, segments
+# In the order in which lists and tables shall name them.
+from complexity.metrics import edges, entropy, segments
+
+# isort: split
+from complexity.metrics import objects
 
 __all__ = ["edges", "entropy", "objects", "segments"]

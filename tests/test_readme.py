@@ -1,0 +1,126 @@
+"""What README and docs show is what the commands beside it give."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from small_study import SHAPES, contents
+from typer.testing import CliRunner
+
+import analysis
+from analysis.cli import app
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+YOUR_DATA = (Path(__file__).parents[1] / "docs" / "your_data.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_answer_is_what_the_demo_prints(tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = tmp_path_factory.mktemp("demo") / "shapes"
+    result = CliRunner().invoke(app, ["demo", "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    shown = re.search(
+        r"<!-- demo:begin -->\n```text\n(.*?)```\n<!-- demo:end -->", README, re.DOTALL
+    )
+    assert shown is not None
+    assert shown[1] in result.output
+    # The README's commands on the run's table.
+    for line in re.findall(r"^\.venv/bin/optik (?:shift|fit) .*$", README, re.MULTILINE):
+        words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)][1:]
+        words = [word.replace("runs/shapes", str(out)) for word in words]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(app, ["demo", "-o", str(out)])
+    assert "nothing recomputed" in again.output
+    assert len(contents(out)) > 50
+
+
+def test_every_link_leads_somewhere(root: Path) -> None:
+    for page in [*root.glob("*.md"), *(root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_layout_in_contributing_is_the_layout(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    folder = root
+    for line in block[1].splitlines():
+        indented, name = line.startswith(" "), line.split()[0]
+        if not indented and name.endswith("/"):
+            folder = root / name
+        assert (folder / name if indented else root / name).exists(), line
+
+
+def test_the_manifest_in_the_guide_works(tmp_path: Path) -> None:
+    study = tmp_path / "my_study"
+    (study / "images").mkdir(parents=True)
+    (study / "results").mkdir()
+    images = pq.read_table(SHAPES / "images.parquet").slice(0, 60).to_pylist()
+    for row in images:
+        (study / "images" / f"{row['image_id']}.webp").write_bytes(row["image"]["bytes"])
+    samples = pd.read_parquet(SHAPES / "samples.parquet")
+    samples = samples[samples["image_id"].isin([row["image_id"] for row in images])]
+    pd.DataFrame(
+        {
+            "question_id": samples["sample_id"],
+            "file": samples["image_id"] + ".webp",
+            "question": samples["question"],
+            "answer": samples["answer"],
+        }
+    ).to_csv(study / "questions.csv", index=False)
+    results = pd.read_parquet(SHAPES / "results.parquet")
+    results = results[results["sample_id"].isin(samples["sample_id"])]
+    for k, rows in results[results["checkpoint"] == "fixed4_3k"].groupby("k"):
+        out = rows[["sample_id", "correct"]].rename(columns={"sample_id": "question_id"})
+        out.to_csv(study / "results" / f"k{k}.csv", index=False)
+    block = re.search(r"```yaml\n(version: 1.*?)```", YOUR_DATA, re.DOTALL)
+    assert block is not None
+    assert yaml.safe_load(block[1])["name"] == "my_study"
+    (study / "manifest.yaml").write_text(block[1], encoding="utf-8")
+    checked = CliRunner().invoke(app, ["check", str(study)])
+    assert checked.exit_code == 0, checked.output
+    result = analysis.run(study, tmp_path / "run", workers=1)
+    assert result.status == "finished"
+    assert set(result.table()["model"]) == {"my-moe-vlm"}
+
+
+def test_the_constraints_name_no_address(root: Path) -> None:
+    text = (root / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert all("==" in line for line in text.splitlines() if line.strip())
+
+
+def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(root)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("optik-*.whl")
+    target = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    script = (
+        "import analysis.studies as s, pathlib;"
+        "from analysis.manifest import load_study;"
+        "print(pathlib.Path(s.__file__).parents[1], *s.shipped(), load_study('shapes').name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=target,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(target), "easy_vqa", "nlvr", "shapes", "shapes"]
