@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -251,10 +250,6 @@ def _run(manifest: str, out: Path, workers: int | None, fresh: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
-    # One thread for linear algebra, before numpy is loaded: worker processes already fill the
-    # cores, and sums taken in one order give the same bytes in every run.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     app()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from complexity.batch import measure
 
 from analysis import studies
+from complexity.batch import measure
 
 
 def measure_sources(

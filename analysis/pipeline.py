@@ -17,6 +17,7 @@ from analysis.join import check_results
 from analysis.manifest import Study, load_study, verify_checksums
 from analysis.record import Record, code_fingerprint, versions
 from analysis.results import read_latency, read_results
+from analysis.threads import one_thread
 from complexity.errors import InputError
 from complexity.files import sha256_file
 from complexity.sources import ImageSource
@@ -60,6 +61,7 @@ class RunResult:
         return found
 
 
+@one_thread
 def run(
     study: str | Path | Study,
     out: str | Path,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+
+# Before numpy is loaded: two test processes share the cores.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-# Before numpy is loaded: two test processes share the cores, and sums keep one order.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+# How long an example takes says nothing on a shared machine; the same examples every time.
+settings.register_profile("optik", deadline=None, derandomize=True)
+settings.load_profile("optik")
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,12 +16,14 @@ from analysis.mixed.formula import Formula, parse
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
 from analysis.mixed.result import MixedFit, VarianceComponent
+from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean
 
 Family = Literal["gaussian", "binomial"]
 Method = Literal["reml", "ml"]
 
 
+@one_thread
 def fit(
     formula: str,
     data: pd.DataFrame,

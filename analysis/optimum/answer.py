@@ -26,6 +26,7 @@ from analysis.optimum.curves import (
     standardise,
 )
 from analysis.optimum.quadratic import UNIT, Quadratic, quadratic_shift
+from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 
 Array = NDArray[np.float64]
@@ -196,6 +197,7 @@ class ShiftAnswer:
         }
 
 
+@one_thread
 def analyse(
     table: pd.DataFrame,
     metric: str,
