@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.mixed.logit import logit_clustered
 from analysis.mixed.wald import wald_test
 from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples, winners
-from analysis.optimum.common import CommonOptimum, common_optimum, gaussian_draws
+from analysis.optimum.common import DRAWS, CommonOptimum, common_optimum, gaussian_draws
 from analysis.optimum.curves import (
     CurveData,
     CurveFit,
@@ -32,6 +32,8 @@ from complexity.errors import InputError, did_you_mean, listing
 Array = NDArray[np.float64]
 SEED = 20261123
 N_BOOT = 2_000
+#: The sets of single buckets describe; the common optimum decides and gets more draws.
+SET_DRAWS = 50_000
 ALPHA = 0.05
 FEW_IMAGES = 30
 ALONG = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -430,7 +432,12 @@ def _groups(
     return groups
 
 
-def _common(groups: Sequence[Cells], rng: np.random.Generator, alpha: float) -> CommonOptimum:
+def _common(
+    groups: Sequence[Cells],
+    rng: np.random.Generator,
+    alpha: float,
+    n_draws: int = DRAWS,
+) -> CommonOptimum:
     from scipy.linalg import block_diag
 
     return common_optimum(
@@ -440,6 +447,7 @@ def _common(groups: Sequence[Cells], rng: np.random.Generator, alpha: float) -> 
         [len(part.images) for part in groups],
         rng,
         alpha=alpha,
+        n_draws=n_draws,
     )
 
 
@@ -459,7 +467,7 @@ def _optimum(
         n_images=len(part.images),
         k=part.ks[best],
         share=float(shares[best]),
-        set=_common([part], rng, alpha).kept,
+        set=_common([part], rng, alpha, SET_DRAWS).kept,
         shares={k: float(share) for k, share in zip(part.ks, shares, strict=True)},
     )
 
