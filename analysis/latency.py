@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from analysis.mixed import MixedFit
 
 PHASES = ("vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms")
-MEANS_METHOD = "normal, clustered by sample (repeats averaged within it), 95 %"
 Z95 = 1.959964
+#: With fewer items than this every one carries the mean.
+FEW = 30
 
 
 @dataclass(frozen=True)
@@ -72,30 +73,50 @@ def by_item(latency: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_latency(items: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
-    """Mean latency by k with intervals clustered by item.
+    """Mean latency by k with intervals clustered by image.
 
-    The arithmetic mean, since what is saved over many questions is a sum.
+    The arithmetic mean, since what is saved over many questions is a sum; median and maximum
+    beside it show where a few stalls carry it.
 
     Parameters
     ----------
     items : DataFrame
-        From `by_item`.
+        From `by_item`. With a column `cluster` (the image of the item) intervals are clustered
+        by it, else by item.
     by : list of str, optional
         Grouping columns beside k; device, phase and model when left out.
 
     Returns
     -------
     DataFrame
-        `by`, `k`, `mean_ms`, `ci_low`, `ci_high` (95 %, normal), `n_items`.
+        `by`, `k`, `mean_ms`, `ci_low`, `ci_high` (95 %, normal), `median_ms`, `max_ms` (both over
+        items), `n_items`, and `carried_by`: items without which the mean would differ by more
+        than half its standard error, or missing.
     """
     by = ["device", "phase", "model"] if by is None else by
-    # An item that several rows of a group share (two models, say) is one cluster still.
-    once = items.groupby([*by, "k", "item"], sort=False, observed=True)["ms"].mean().reset_index()
-    grouped = once.groupby([*by, "k"], sort=False, observed=True)["ms"]
-    out = grouped.agg(mean_ms="mean", sd="std", n_items="size").reset_index()
-    half = Z95 * out["sd"] / np.sqrt(out["n_items"])
-    out["ci_low"], out["ci_high"] = out["mean_ms"] - half, out["mean_ms"] + half
-    return out[[*by, "k", "mean_ms", "ci_low", "ci_high", "n_items"]]
+    clustered = items if "cluster" in items else items.assign(cluster=items["item"])
+    rows = []
+    for key, part in clustered.groupby([*by, "k"], sort=False, observed=True):
+        ms = part["ms"]
+        mean, n = float(ms.mean()), len(ms)
+        sums = (ms - mean).groupby(part["cluster"].to_numpy()).sum().to_numpy()
+        g = len(sums)
+        se = float(np.sqrt((sums**2).sum() * g / (g - 1))) / n if g > 1 else float("nan")
+        # Leaving an item out moves the mean by its distance over n - 1.
+        heavy = part["item"][(ms - mean).abs() > se / 2 * (n - 1)] if n > FEW else part["item"][:0]
+        rows.append(
+            {
+                **dict(zip([*by, "k"], key, strict=True)),
+                "mean_ms": mean,
+                "ci_low": mean - Z95 * se,
+                "ci_high": mean + Z95 * se,
+                "median_ms": float(ms.median()),
+                "max_ms": float(ms.max()),
+                "n_items": int(part["item"].nunique()),
+                "carried_by": ", ".join(heavy.astype(str)) or None,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:

@@ -296,7 +296,7 @@ def _adjust(answers: dict[str, list[dict[str, Any]]], primary: str, model: str) 
         members = [answer for answer in everything if is_primary(answer) is family]
         for answer in members:
             answer["role"] = "primary" if family else "secondary"
-        for test in ("interaction", "shift"):
+        for test in ("interaction", "interaction_probability", "shift"):
             adjusted = holm([answer[test]["p"] for answer in members])
             for answer, p in zip(members, adjusted, strict=True):
                 answer[test]["p_adjusted"] = p

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ import pytest
 from optimum_cases import KS, real, real_buckets, reference, simulate, tertiles
 from scipy.stats import multivariate_normal
 
-from analysis.optimum import ShiftAnswer, analyse, answer
-from analysis.optimum.answer import Optimum, _why_not
-from analysis.optimum.common import common_optimum
+from analysis.optimum import ShiftAnswer, analyse, per_model
+from analysis.optimum.answer import Optimum, ReportedTest
+from analysis.optimum.common import CommonOptimum, common_optimum
 from analysis.optimum.curves import averaged_curve, fit_curve, prepare, standardise
+from analysis.optimum.hypotheses import why_no_size
 from analysis.optimum.multiplicity import holm
 from analysis.optimum.quadratic import Quadratic
 from complexity.errors import InputError
@@ -32,7 +32,10 @@ PROMISED: dict[str, set[str]] = {
 
 @pytest.fixture(autouse=True)
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "common_optimum", partial(common_optimum, n_draws=10_000))
+    def quick(*arguments: Any, **options: Any) -> CommonOptimum:
+        return common_optimum(*arguments, **{**options, "n_draws": 10_000})
+
+    monkeypatch.setattr(per_model, "common_optimum", quick)
 
 
 def ask(
@@ -518,11 +521,11 @@ def opinion(**changed: Any) -> Quadratic:
 
 def reasons(quadratic: Quadratic | None, p: float | None = 0.5) -> list[str]:
     ends = [
-        Optimum(name, at, 50, k, 0.9, found, {k: 0.9})
+        Optimum(name, at, 50, k, 0.9, found, {k: 0.9}, (k,))
         for name, at, k, found in (("low", 1.0, 2, (2, 3)), ("high", 9.0, 4, (4, 6)))
     ]
-    fit = answer.Test(None if p is None else 1.0, 10, 99, p, "why")
-    return _why_not(quadratic, fit, ends, ("low", "high"), KS, 0.05)
+    fit = ReportedTest(None if p is None else 1.0, 10, 99, p, "why")
+    return why_no_size(quadratic, fit, ends, ("low", "high"), KS, 0.05)
 
 
 def test_the_size_of_a_shift_is_given_only_where_it_is_one() -> None:

@@ -13,7 +13,6 @@ from optimum_cases import KS, real, reference, simulate
 from scipy import stats
 
 from analysis.mixed.wald import wald_test
-from analysis.optimum.answer import _interaction, _widened
 from analysis.optimum.curves import (
     Curve,
     CurveData,
@@ -29,6 +28,7 @@ from analysis.optimum.curves import (
     settled,
     standardise,
 )
+from analysis.optimum.hypotheses import interaction_test, widened_test
 from complexity.files import to_json
 
 MODELS = ("fixed4_3k", "anyk_3k")
@@ -88,10 +88,10 @@ def _r_name(name: str) -> str:
 def test_robust_wald_tests_agree_with_r(model: str, adjusted: bool) -> None:
     data, expected = real_data(model, adjusted), theirs(model, adjusted)
     found = {
-        "interaction": _interaction(fit_curve(data, "saturated")),
-        "interaction_probability": _interaction(fit_curve(data, "saturated", "identity")),
-        "linearity": _widened(data, *linearity_design(data)),
-        "lack_of_fit": _widened(data, *lack_of_fit_design(data)),
+        "interaction": interaction_test(fit_curve(data, "saturated")),
+        "interaction_probability": interaction_test(fit_curve(data, "saturated", "identity")),
+        "linearity": widened_test(data, *linearity_design(data)),
+        "lack_of_fit": widened_test(data, *lack_of_fit_design(data)),
     }
     for name, test in found.items():
         assert test.statistic == pytest.approx(expected[name]["statistic"], rel=1e-6), name
@@ -275,8 +275,8 @@ def test_order_of_rows_does_not_matter() -> None:
 @pytest.mark.parametrize("link", ["logit", "identity"])
 def test_interaction_does_not_depend_on_the_unit_of_complexity(link: Link) -> None:
     data = real_data("fixed4_3k", False)
-    one = _interaction(fit_curve(data, "saturated", link))
-    two = _interaction(fit_curve(replace(data, c=3 - 7 * data.c), "saturated", link))
+    one = interaction_test(fit_curve(data, "saturated", link))
+    two = interaction_test(fit_curve(replace(data, c=3 - 7 * data.c), "saturated", link))
     assert one.statistic == pytest.approx(two.statistic, rel=1e-8)
 
 
@@ -284,8 +284,8 @@ def test_interaction_does_not_depend_on_the_reference_k() -> None:
     # The smallest k is the reference; renaming k = 1 to 32 makes it k = 2.
     data = real_data("fixed4_3k", False)
     k = np.where(data.k == 1, 32, data.k)
-    one = _interaction(fit_curve(data, "saturated"))
-    two = _interaction(fit_curve(replace(data, k=k, ks=(*KS[1:], 32)), "saturated"))
+    one = interaction_test(fit_curve(data, "saturated"))
+    two = interaction_test(fit_curve(replace(data, k=k, ks=(*KS[1:], 32)), "saturated"))
     assert one.statistic == pytest.approx(two.statistic, rel=1e-8)
 
 
@@ -299,13 +299,13 @@ def test_rounding_is_no_evidence() -> None:
     c = standardise(by_image(table, "objects"))
     for link in ("logit", "identity"):
         with_copy = fit_curve(prepare(table, c, []), "saturated", link)  # type: ignore[arg-type]
-        test = _interaction(with_copy)
+        test = interaction_test(with_copy)
         assert test.df == 6
         without = fit_curve(prepare(table[table["k"] != 2], c, []), "saturated", link)  # type: ignore[arg-type]
         # CR1's (N - 1) / (N - p) differs between the two.
         scale = without.fit.correction / with_copy.fit.correction
         assert test.statistic == pytest.approx(
-            (_interaction(without).statistic or 0) * scale, rel=1e-6
+            (interaction_test(without).statistic or 0) * scale, rel=1e-6
         )
 
 
@@ -345,7 +345,7 @@ def test_robust_interaction_test_keeps_its_size_where_images_have_slopes_of_thei
         eta = 0.6 + 0.2 * x + level[data.image] + slope[data.image] * x
         score = (random.uniform(size=len(eta)) < 1 / (1 + np.exp(-eta))).astype(float)
         fitted = fit_curve(replace(data, score=score), "saturated")
-        test = _interaction(fitted)
+        test = interaction_test(fitted)
         assert test.p is not None
         p.append(test.p)
         terms = [name for name in fitted.fit.names if name.endswith(":c")]

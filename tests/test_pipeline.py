@@ -45,8 +45,13 @@ def test_a_run_leaves_every_promised_file(finished: tuple[Path, Path, analysis.R
         "latency_by_k",
         "coefficients_accuracy",
         "coefficients_latency",
-        "optimal_k",
+        "random_effects_latency",
+        "interaction_tests",
         "shift_tests",
+        "p_by_k",
+        "gains_by_k",
+        "optimal_k",
+        "quadratic",
     ):
         expected |= {f"tables/{table}.{suffix}" for suffix in ("csv", "md", "tex")}
     for figure in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.optimum.answer import ShiftAnswer, analyse
+from analysis.optimum.answer import ShiftAnswer
+from analysis.optimum.per_model import analyse
 
 __all__ = ["ShiftAnswer", "analyse"]

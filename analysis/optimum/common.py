@@ -145,6 +145,30 @@ def gaussian_draws(covariance: Array, n_draws: int, rng: np.random.Generator) ->
     return np.asarray(rng.standard_normal((n_draws, len(values))) @ root, dtype=np.float64)
 
 
+def t_draws(covariance: Array, n_images: int, n_draws: int, rng: np.random.Generator) -> Array:
+    """Draw from a centred multivariate t with ``n_images - 1`` degrees of freedom.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (K, K)
+        Scale matrix: the estimated covariance.
+    n_images : int
+        Images it was estimated from, at least two.
+    n_draws : int
+        How many.
+    rng : numpy.random.Generator
+        The source of randomness.
+
+    Returns
+    -------
+    ndarray, shape (n_draws, K)
+        One draw a row.
+    """
+    df = n_images - 1
+    draws = gaussian_draws(covariance, n_draws, rng)
+    return np.asarray(draws / np.sqrt(rng.chisquare(df, (n_draws, 1)) / df), dtype=np.float64)
+
+
 def _p_of_candidate(
     candidate: int,
     means: Sequence[Array],

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report import content
+from analysis.optimum.common import DRAWS
+from analysis.report import content, numbers
 from analysis.report.export import ColumnStyle, write_table
 from complexity.image import prepare
 from complexity.sources import ImageSource
@@ -165,23 +166,22 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
 
 def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     assert m.table is not None
-    interval = "95 % intervals: normal, clustered by image."
     ranges = f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."
+    accuracy = content.accuracy_by_k(m.table, m.labels[m.primary])
     paths = write_table(
-        content.accuracy_by_k(m.table, m.labels[m.primary]),
+        accuracy, folder / "accuracy_by_k", formats=("csv",), caption="", label="tab:accuracy-by-k"
+    )
+    paths += write_table(
+        content.across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy),
         folder / "accuracy_by_k",
-        caption=f"Accuracy by active experts k and {m.primary}.",
+        formats=("md", "tex"),
+        caption=f"Accuracy (%) by active experts k and {m.primary}.",
         label="tab:accuracy-by-k",
-        columns=[
-            ColumnStyle("model", group=True),
-            ColumnStyle("bucket", group=True),
-            ColumnStyle("k", kind="count"),
-            ColumnStyle("accuracy", kind="percent", decimals=2),
-            ColumnStyle("ci_low", "95 % interval (%)", "percent", 2, upper="ci_high"),
-            ColumnStyle("n_images", "images", "count"),
-            ColumnStyle("n_samples", "samples", "count"),
+        notes=[
+            "± is the half-width of the 95 % interval (normal, clustered by image). k are paired "
+            "within questions: overlapping intervals are no test of a difference.",
+            ranges,
         ],
-        notes=[interval, ranges],
     )
     paths += write_table(
         content.optimal_k(m.answers),
@@ -193,14 +193,14 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("model", group=True),
             ColumnStyle("bucket"),
             ColumnStyle("complexity", "mean", "number"),
-            ColumnStyle("k", "best k", "count"),
+            ColumnStyle("tied", "best k", "ks"),
             ColumnStyle("share", "share", "proportion"),
             ColumnStyle("not_rejected", "k not rejected", "ks"),
             ColumnStyle("serves_both_ends", "k for both ends", "ks"),
         ],
         notes=[
-            "Best k: arg max over the grid, ties to the smaller k; share: image-cluster "
-            "bootstrap resamples it wins, ties shared.",
+            "Best k: arg max over the grid, every tied k named; share: of 2,000 image-cluster "
+            "bootstrap resamples, those that the smallest of them wins, ties shared.",
             "k not rejected: not distinguishable from the best in this bucket at level .05. "
             "k for both ends: not rejected as optimal in the lowest and the highest bucket at "
             "once, a test of its own that may keep a k which one bucket's set leaves out. "
@@ -209,29 +209,92 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.tests(m.answers),
+        content.interactions(m.answers),
+        folder / "interaction_tests",
+        caption="Does the curve of accuracy in k change with complexity?",
+        label="tab:interaction-tests",
+        columns=[
+            ColumnStyle("metric", group=True),
+            ColumnStyle("model"),
+            ColumnStyle("n_images", "images", "count"),
+            ColumnStyle("f", "F", "number", 2, span="logit"),
+            ColumnStyle("df", "df", "count", span="logit"),
+            ColumnStyle("df2", "df2", "count", span="logit"),
+            ColumnStyle("p", "p", "p", span="logit"),
+            ColumnStyle("p_adjusted", "Holm", "p", span="logit"),
+            ColumnStyle("p_probability", "p", "p", span="probability"),
+            ColumnStyle("p_probability_adjusted", "Holm", "p", span="probability"),
+            ColumnStyle("p_linearity", "p", "p", span="linearity"),
+        ],
+        notes=[
+            f"Primary metric: {m.primary}. Robust Wald tests of all k × complexity terms, k as a "
+            "factor, covariance clustered by image (CR1): in a logit, and in a linear "
+            "probability model with the same terms. Linearity: k × c² terms in the logit, "
+            "unadjusted.",
+            "Holm: over models for the primary metric, over all the rest for the others, each "
+            "kind of test apart.",
+        ],
+    )
+    paths += write_table(
+        content.shifts(m.answers),
         folder / "shift_tests",
         caption="Does the optimal k shift with complexity?",
         label="tab:shift-tests",
         columns=[
             ColumnStyle("metric", group=True),
             ColumnStyle("model"),
-            ColumnStyle("wald", "Wald", "number", 1, span="interaction"),
-            ColumnStyle("df", "df", "count", span="interaction"),
-            ColumnStyle("p_interaction", "p", "p", span="interaction"),
-            ColumnStyle("p_interaction_adjusted", "p adj.", "p", span="interaction"),
-            ColumnStyle("p_interaction_probability", "p prob.", "p", span="interaction"),
-            ColumnStyle("p_shift", "p", "p", span="shift"),
-            ColumnStyle("p_shift_adjusted", "p adj.", "p", span="shift"),
-            ColumnStyle("common_k", "k for both ends", "ks", span="shift"),
+            ColumnStyle("images_low", "low", "count", span="images"),
+            ColumnStyle("images_high", "high", "count", span="images"),
+            ColumnStyle("p", "p", "p", span="one k for both ends"),
+            ColumnStyle("p_adjusted", "Holm", "p", span="one k for both ends"),
+            ColumnStyle("p_curve", "p, ±1 SD", "p", span="one k for both ends"),
+            ColumnStyle("common_k", "k not rejected", "ks", span="one k for both ends"),
+            ColumnStyle("single_k", "k", "count", span="least costly k"),
+            ColumnStyle("cost", "cost", "points", 2, span="least costly k"),
+            ColumnStyle("cost_limit", "limit", "points", 2, span="least costly k"),
         ],
         notes=[
-            f"Primary metric: {m.primary}. Interaction: robust Wald test that the curve in k "
-            "(k as factor, logit) does not change with complexity, clustered by image, p from F; "
-            "p prob.: the same in a linear probability model.",
-            "Shift: p of the null that one k is optimal at both ends of complexity "
-            "(intersection-union, image-cluster covariance, Hansen recentring).",
-            "p adj.: Holm, over models for the primary metric, over all the rest for the others.",
+            f"Primary metric: {m.primary}. p of the null that one k is optimal in the lowest and "
+            "the highest bucket at once: intersection-union over k, image-cluster covariance, "
+            f"Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is best at both. "
+            "±1 SD: the same test on the curves of the saturated regression, unadjusted.",
+            "Holm: over models for the primary metric, over all the rest for the others. The "
+            "sets of k (level .05) are not adjusted.",
+            "Least costly k: cost is the largest estimated shortfall from the best k at either "
+            "end, limit its upper 95 % limit, simultaneous over all pairs of k and both ends.",
+        ],
+    )
+    by_k = content.p_by_k(m.answers)
+    paths += write_table(
+        by_k,
+        folder / "p_by_k",
+        formats=("csv",),
+        caption="",
+        label="tab:p-by-k",
+    )
+    paths += write_table(
+        content.across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p)),
+        folder / "p_by_k",
+        formats=("md", "tex"),
+        caption="p of the null that this k is optimal at both ends of complexity.",
+        label="tab:p-by-k",
+        notes=["The k with p above .05 are a confidence set for one k that serves both ends."],
+    )
+    gains = content.gains_by_k(m.primary_answers())
+    paths += write_table(
+        gains, folder / "gains_by_k", formats=("csv",), caption="", label="tab:gains-by-k"
+    )
+    paths += write_table(
+        content.across(gains, ["model", "reference", "group"], _points),
+        folder / "gains_by_k",
+        formats=("md", "tex"),
+        caption=f"Accuracy of each k against the reference k, by {m.primary} (points).",
+        label="tab:gains-by-k",
+        notes=[
+            "Paired within questions, clustered by image; ± is the half-width of the 95 % "
+            "interval, simultaneous over the k of a row. The reference is the k most accurate "
+            "over all images, chosen on the same data.",
+            ranges,
         ],
     )
     paths += write_table(
@@ -275,20 +338,26 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
 def _latency_tables(m: Material, folder: Path) -> list[Path]:
     assert m.latency is not None
     keys = ["device", "phase", "model"]
+    latency = content.latency_by_k(m.latency, m.samples, m.labels[m.primary])
     paths = write_table(
-        content.latency_by_k(m.latency, m.samples, m.labels[m.primary]),
+        latency, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
+    )
+    carried = latency[latency["carried_by"].notna() & (latency["bucket"] == content.ALL)]
+    paths += write_table(
+        content.across(latency, [*keys, "bucket", "n_items"], _milliseconds),
         folder / "latency_by_k",
-        caption=f"Mean latency by active experts k and {m.primary}.",
+        formats=("md", "tex"),
+        caption=f"Mean latency (ms) by active experts k and {m.primary}.",
         label="tab:latency-by-k",
-        columns=[
-            *(ColumnStyle(key, group=True) for key in keys),
-            ColumnStyle("bucket", group=True),
-            ColumnStyle("k", kind="count"),
-            ColumnStyle("mean_ms", "mean (ms)", "number", 3),
-            ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
-            ColumnStyle("n_items", "samples", "count"),
+        notes=[
+            "n_items: timed samples; repeats are averaged within a sample. ± is the half-width of "
+            "the 95 % interval (normal, clustered by image). Medians and maxima are in the CSV.",
+            *(
+                f"{row.model}, {row.device}, {row.phase}, k = {row.k}: the mean is carried by "
+                f"{row.carried_by} (median {row.median_ms:.2f} ms, maximum {row.max_ms:.1f} ms)."
+                for row in carried.itertuples()
+            ),
         ],
-        notes=["95 % intervals: normal, clustered by sample (repeats averaged within it)."],
     )
     if not m.latency_fits:
         return paths
@@ -336,6 +405,23 @@ def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
         ColumnStyle("p", kind="p"),
         ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
     ]
+
+
+def _accuracy(row: Any) -> str:
+    return _plus_minus(100 * row.accuracy, 100 * (row.ci_high - row.ci_low) / 2, 1)
+
+
+def _points(row: Any) -> str:
+    return _plus_minus(100 * row.gain, 100 * (row.ci_high - row.ci_low) / 2, 1, signed=True)
+
+
+def _milliseconds(row: Any) -> str:
+    return _plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 2)
+
+
+def _plus_minus(value: float, half: float, decimals: int, *, signed: bool = False) -> str:
+    spell = numbers.signed if signed else numbers.number
+    return f"{spell(value, decimals)} ± {numbers.number(half, decimals)}"
 
 
 def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,11 +111,12 @@ def latency_by_k(latency: pd.DataFrame, samples: pd.DataFrame, labels: pd.Series
     Returns
     -------
     DataFrame
-        `device`, `phase`, `model`, `bucket` (``all`` first), `k`, `mean_ms`, `ci_low`,
-        `ci_high` (95 %, normal, clustered by sample), `n_items`.
+        `device`, `phase`, `model`, `bucket` (``all`` first), then the columns of
+        `analysis.latency.mean_latency`, clustered by image.
     """
     items = by_item(latency)
     image = samples.set_index("sample_id")["image_id"]
+    items["cluster"] = items["item"].map(image).fillna(items["item"])
     bucket = items["item"].map(image).map(labels.astype(str))
     keys = ["device", "phase", "model", "bucket"]
     parts = [mean_latency(items.assign(bucket=ALL), keys)]
@@ -161,8 +162,9 @@ def optimal_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     -------
     DataFrame
         `metric`, `model`, `bucket`, `complexity` (mean of the metric), `n_images`, `k`,
-        `share` (of the image-cluster bootstrap), `not_rejected` (list of the k not
-        distinguishable from the best), `serves_both_ends` (list).
+        `tied` (list of every k of that accuracy), `share` (of the image-cluster bootstrap),
+        `not_rejected` (list of the k not distinguishable from the best), `serves_both_ends`
+        (list).
     """
     rows = []
     for answer in answers:
@@ -175,6 +177,7 @@ def optimal_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                     "complexity": item["complexity"],
                     "n_images": item["n_images"],
                     "k": item["k"],
+                    "tied": item["tied"],
                     "share": item["share"],
                     "not_rejected": item["set"],
                     "serves_both_ends": answer["shift"]["common_k"],
@@ -183,35 +186,145 @@ def optimal_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tests(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Spread the tests of each model and metric over one row.
+def interactions(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Spread the interaction tests of each model and metric over one row.
 
     Returns
     -------
     DataFrame
-        `metric`, `role` (primary or secondary), `model`, the interaction's `wald`, `df`,
-        `p_interaction`, `p_interaction_adjusted`, `p_interaction_probability`, the shift's
-        `p_shift`, `p_shift_adjusted` and `common_k`.
+        `metric`, `role` (primary or secondary), `model`, `n_images`, `f`, `df`, `df2`, `p` and
+        `p_adjusted` on the logit scale, `p_probability` and `p_probability_adjusted` in the
+        linear probability model, `p_linearity` (curve × c²).
     """
     rows = []
     for answer in answers:
-        interaction, shift = answer["interaction"], answer["shift"]
+        logit, probability = answer["interaction"], answer["interaction_probability"]
         rows.append(
             {
                 "metric": answer["metric"],
                 "role": answer["role"],
                 "model": answer["model"],
-                "wald": _float(interaction["statistic"]),
-                "df": _float(interaction["df"]),
-                "p_interaction": _float(interaction["p"]),
-                "p_interaction_adjusted": _float(interaction["p_adjusted"]),
-                "p_interaction_probability": _float(answer["interaction_probability"]["p"]),
-                "p_shift": _float(shift["p"]),
-                "p_shift_adjusted": _float(shift["p_adjusted"]),
-                "common_k": shift["common_k"],
+                "n_images": answer["n_images"],
+                "f": _float(logit["statistic"]) / _float(logit["df"]),
+                "df": _float(logit["df"]),
+                "df2": _float(logit["df_denom"]),
+                "p": _float(logit["p"]),
+                "p_adjusted": _float(logit["p_adjusted"]),
+                "p_probability": _float(probability["p"]),
+                "p_probability_adjusted": _float(probability["p_adjusted"]),
+                "p_linearity": _float(answer["linearity"]["p"]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def shifts(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Spread the shift test of each model and metric over one row.
+
+    Returns
+    -------
+    DataFrame
+        `metric`, `role`, `model`, `images_low`, `images_high` (in the two ends), `p` and
+        `p_adjusted` of "one k is optimal at both ends", `p_curve` (the same test on the
+        regression's curves), `common_k` (list), then `single_k` with the least possible cost,
+        its estimated `cost` and `cost_limit` (shares of accuracy).
+    """
+    rows = []
+    for answer in answers:
+        shift, single = answer["shift"], answer["single_k"]
+        images = {item["bucket"]: item["n_images"] for item in answer["optimum"]}
+        rows.append(
+            {
+                "metric": answer["metric"],
+                "role": answer["role"],
+                "model": answer["model"],
+                "images_low": images[shift["ends"][0]],
+                "images_high": images[shift["ends"][-1]],
+                "p": _float(shift["p"]),
+                "p_adjusted": _float(shift["p_adjusted"]),
+                "p_curve": _float((answer["shift_curve"] or {}).get("p")),
+                "common_k": shift["common_k"],
+                "single_k": single["k"],
+                "cost": single["cost"],
+                "cost_limit": single["limit"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def p_by_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per metric × model × k: p of "this k is optimal at both ends".
+
+    Returns
+    -------
+    DataFrame
+        `metric`, `model`, `k`, `p`, `in_common_set`.
+    """
+    rows = [
+        {
+            "metric": answer["metric"],
+            "model": answer["model"],
+            "k": k,
+            "p": answer["shift"]["p_by_k"][str(k)],
+            "in_common_set": k in answer["shift"]["common_k"],
+        }
+        for answer in answers
+        for k in answer["ks"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def gains_by_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Stack what every k gains over the reference k, by bucket and high against low.
+
+    Returns
+    -------
+    DataFrame
+        `model`, `reference`, `group`, `k`, `gain`, `ci_low`, `ci_high` (shares of accuracy,
+        simultaneous 95 % intervals over the k of a group).
+    """
+    rows = [
+        {
+            "model": answer["model"],
+            "reference": gain["reference"],
+            "group": gain["group"],
+            "k": gain["k"],
+            "gain": gain["estimate"],
+            "ci_low": gain["ci_low"],
+            "ci_high": gain["ci_high"],
+        }
+        for answer in answers
+        for gain in answer["gains"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def across(frame: pd.DataFrame, rows: Sequence[str], spell: Callable[[Any], str]) -> pd.DataFrame:
+    """Lay k out across columns, for print.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Tidy, with `k`.
+    rows : sequence of str
+        Columns that name a row of the result, kept in order of appearance.
+    spell : callable
+        From a row of `frame` (a named tuple) to the text of its cell.
+
+    Returns
+    -------
+    DataFrame
+        `rows`, then one column of texts per k, named ``k = 1`` and so on; empty where there
+        is no such k.
+    """
+    cells = frame[list(rows)].assign(
+        k=[f"k = {k}" for k in frame["k"]], text=[spell(row) for row in frame.itertuples()]
+    )
+    order = [f"k = {k}" for k in sorted(frame["k"].unique())]
+    wide = cells.pivot_table(
+        index=list(rows), columns="k", values="text", aggfunc="first", sort=False, observed=True
+    )
+    return wide.reindex(columns=order).fillna("").reset_index().rename_axis(columns=None)
 
 
 def quadratics(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -306,7 +419,7 @@ def bootstrap_shares(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                         "bucket": item["bucket"],
                         "k": k,
                         "share": item["shares"][str(k)],
-                        "best": k == item["k"],
+                        "best": k in item["tied"],
                         "in_set": k in item["set"],
                     }
                 )

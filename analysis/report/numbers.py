@@ -102,7 +102,7 @@ def points(difference: float, decimals: int = 1) -> str:
 
 
 def p_number(p: float) -> str:
-    """Write a p-value for a table: ``.014``, ``<.001``, ``>.999``.
+    """Write a p-value for a table: ``.014``, ``<.001``, ``>.999``, ``1``.
 
     Raises
     ------
@@ -115,6 +115,8 @@ def p_number(p: float) -> str:
         raise ValueError(f"p is {p}, outside [0, 1]")
     if p < 0.001:
         return "<.001"
+    if p == 1:
+        return "1"
     if p > 0.999:
         return ">.999"
     return number(p, 3, leading_zero=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,16 @@ import pandas as pd
 
 from analysis.manifest import Study
 from analysis.report.content import ALL
-from analysis.report.numbers import k_list, milliseconds, p_value, percent, points
+from analysis.report.numbers import k_list, number, p_value, percent, points, signed
 
 WIDTH = 92
 CEILING = 0.95
 ALPHA = 0.05
+GLUE = "\N{NO-BREAK SPACE}"
+#: What no line should be broken in: p = .01, k = 4, F(7, 1999), [1, 2], 5 %, 1.0 ± 0.1.
+_TOGETHER = re.compile(
+    r"\b[pk] [=<>] [\d.]+(?: [\d.]+ ±)?|[\[(]\S+, \S+[\])]|\d %|\S+ ± \S+|= [\d.]+"
+)
 
 
 def answer_text(study: Study, folder: Path) -> str:
@@ -32,7 +38,7 @@ def answer_text(study: Study, folder: Path) -> str:
     Returns
     -------
     str
-        Lines for a terminal; every number in them stands in a table of the run.
+        Lines for a terminal; the numbers are those of the run's tables.
     """
     primary = study.manifest.analysis.primary
     answers = {p.stem: _read(p) for p in sorted((folder / "optimum").glob("*.json"))}
@@ -45,10 +51,11 @@ def answer_text(study: Study, folder: Path) -> str:
     lines = [*_paragraph(study.manifest.title), question, "=" * len(question), ""]
     lines += _paragraph(_verdict(chosen, primary.metric))
     for answer in chosen:
-        lines += ["", *_model(answer, accuracy, ranges)]
+        lines += ["", *_model(answer, ranges)]
     latency = _latency(study, folder, [a["model"] for a in chosen])
     if latency:
-        lines += ["", "Latency", *(f"  {line}" for item in latency for line in _paragraph(item, 2))]
+        lines += ["", "Latency (± half-width of the 95 % interval)"]
+        lines += [line for item in latency for line in _indented(item)]
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]
     if others:
         lines += ["", "Other metrics and models", *_indented(_secondary(others))]
@@ -96,46 +103,46 @@ def no_results_text(study: Study, folder: Path) -> str:
 def _verdict(answers: Sequence[Mapping[str, Any]], metric: str) -> str:
     shifted = [a["model"] for a in answers if a["shift"]["p_adjusted"] <= ALPHA]
     stayed = [a["model"] for a in answers if a["shift"]["p_adjusted"] > ALPHA]
-    if not shifted:
-        both = [a for a in answers if _both_interactions(a)]
-        text = (
-            f"No shift is shown. For {_and(stayed)} a single k can be optimal at both ends of "
-            f"{metric}."
+    if shifted:
+        text = f"Yes for {_and(shifted)}: no single k is best at both ends of {metric}."
+        return text + (f" No shift is shown for {_and(stayed)}." if stayed else "")
+    text = (
+        f"No shift is shown: for {_and(stayed)} one k may be best at both ends of {metric}. "
+        "What choosing one k for all could cost is bounded below."
+    )
+    changed = [a["model"] for a in answers if _both_scales(a)]
+    if changed:
+        text += (
+            f" The curve of accuracy in k does change with {metric} for {_and(changed)}; that "
+            "alone does not move its top."
         )
-        if both:
-            text += (
-                f" What k buys does change with {metric} for {_and([a['model'] for a in both])}: "
-                "the curve is not the same, yet its top need not move."
-            )
-        return text
-    text = f"Yes for {_and(shifted)}: no single k is optimal at both ends of {metric}."
-    return text + (f" No shift is shown for {_and(stayed)}." if stayed else "")
+    return text
 
 
-def _model(
-    answer: Mapping[str, Any], accuracy: pd.DataFrame, ranges: Mapping[str, str]
-) -> list[str]:
-    shift = answer["shift"]
+def _model(answer: Mapping[str, Any], ranges: Mapping[str, str]) -> list[str]:
+    shift, single = answer["shift"], answer["single_k"]
     low, high = shift["ends"][0], shift["ends"][-1]
+    ends = f"{low} {ranges[low]}, {high} {ranges[high]}"
+    adjusted = f"{p_value(shift['p_adjusted'])} after {shift['adjusted_by']}"
     if shift["common_k"]:
-        serve = (
-            f"k = {k_list(shift['common_k'])} can serve both ends "
-            f"({low} {ranges[low]}, {high} {ranges[high]}): {p_value(shift['p'])} for the null "
-            f"that one k does, {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}."
+        lines = _indented(
+            f"Not rejected as best at both ends ({ends}): k = {k_list(shift['common_k'])}. "
+            f"Test that no single k is: {p_value(shift['p'])}, {adjusted}."
         )
     else:
-        serve = (
-            f"no k can serve both ends ({low} {ranges[low]}, {high} {ranges[high]}): "
-            f"{p_value(shift['p'])}, {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}."
-        )
-    best = "; ".join(
-        f"{item['bucket']} k = {item['k']} ({percent(item['share'], 0)} of bootstrap resamples)"
+        lines = _indented(f"No k is best at both ends ({ends}): {p_value(shift['p'])}, {adjusted}.")
+    lines += _indented(
+        f"One k for all: k = {single['k']} costs at most {_points(single['limit'])} points of "
+        f"accuracy against the best k at either end (estimated {_points(single['cost'])}; upper "
+        "95 % limit, simultaneous over all k)."
+    )
+    sets = "; ".join(
+        f"{item['bucket']} {k_list(item['set'], 'or')} (most accurate: {_winner(item)})"
         for item in answer["optimum"]
     )
-    lines = [answer["model"], *_indented(_sentence(serve))]
-    lines += _indented(f"Most accurate k by bucket: {best}.")
+    lines += _indented(f"Not distinguishable from the best k by bucket: {sets}.")
     lines += _indented(_interaction(answer))
-    lines += _indented(_gains(answer, accuracy))
+    lines += _indented(_gain(answer))
     if shift["estimate"] is not None:
         lines += _indented(
             f"Size of the shift by the quadratic: {shift['estimate']:+.2f} doublings of k per "
@@ -144,7 +151,14 @@ def _model(
         )
     for warning in answer["warnings"]:
         lines += _indented(f"Note: {warning}")
-    return lines
+    return [answer["model"], *lines]
+
+
+def _winner(item: Mapping[str, Any]) -> str:
+    tied = item["tied"]
+    if len(tied) > 1:
+        return f"{k_list(tied, 'and')} tied"
+    return f"{item['k']}, {percent(item['share'], 0)} of resamples"
 
 
 def _interaction(answer: Mapping[str, Any]) -> str:
@@ -152,44 +166,62 @@ def _interaction(answer: Mapping[str, Any]) -> str:
     if logit["p"] is None:
         return f"Whether the curve in k changes with complexity: {logit['method']}."
     figures = (
-        f"robust Wald chi2({logit['df']:g}) = {logit['statistic']:.1f}, {p_value(logit['p'])} on "
-        f"the logit scale, {p_value(logit['p_adjusted'])} after Holm"
+        f"F({logit['df']:g}, {logit['df_denom']:g}) = {logit['statistic'] / logit['df']:.2f}, "
+        f"{p_value(logit['p_adjusted'])} on the logit scale"
     )
     if probability["p"] is not None:
-        figures += f"; {p_value(probability['p'])} on the probability scale"
-    if _both_interactions(answer):
-        lead = "The curve in k changes with complexity"
-    elif logit["p_adjusted"] <= ALPHA:
-        lead = "The curve in k changes with complexity on the logit scale only"
-    else:
-        lead = "The curve in k is not shown to change with complexity"
-    return f"{lead} ({figures})."
-
-
-def _both_interactions(answer: Mapping[str, Any]) -> bool:
-    logit, probability = answer["interaction"], answer["interaction_probability"]
-    return all(
-        p is not None and p <= ALPHA for p in (logit["p"], logit["p_adjusted"], probability["p"])
-    )
-
-
-def _gains(answer: Mapping[str, Any], accuracy: pd.DataFrame) -> str:
-    rows = accuracy[accuracy["model"].astype(str) == answer["model"]]
-    best, first = answer["overall"]["k"], min(answer["ks"])
-    at = rows.set_index(["bucket", "k"])["accuracy"]
-    low, high = answer["shift"]["ends"][0], answer["shift"]["ends"][-1]
-    if best == first:
-        last = max(answer["ks"])
+        figures += f"; {p_value(probability['p_adjusted'])} on the probability scale"
+    figures += "; robust Wald, Holm-adjusted"
+    if not _both_scales(answer):
+        if logit["p_adjusted"] > ALPHA:
+            return f"The curve in k is not shown to change with complexity ({figures})."
         return (
-            f"Overall k = {best} is most accurate ({percent(at[ALL, best])}); at k = {last} "
-            f"accuracy differs by {points(at[low, last] - at[low, best])} ({low}) and "
-            f"{points(at[high, last] - at[high, best])} ({high})."
+            f"The curve in k changes with complexity on the logit scale only ({figures}): no "
+            "change in accuracy points is shown."
         )
+    low, high = answer["shift"]["ends"][0], answer["shift"]["ends"][-1]
+    by_group = {(gain["group"], gain["k"]): gain for gain in answer["gains"]}
+    differ = [
+        gain
+        for (group, _), gain in by_group.items()
+        if group == f"{high} - {low}" and (gain["ci_low"] > 0 or gain["ci_high"] < 0)
+    ]
+    head = f"The curve in k changes with complexity ({figures})"
+    if not differ:
+        return f"{head}, but no k's accuracy differs between the ends by an amount that is sure."
+    gain = max(differ, key=lambda g: abs(g["estimate"]) / (g["ci_high"] - g["ci_low"]))
+    k = gain["k"]
     return (
-        f"Overall k = {best} is most accurate ({percent(at[ALL, best])}); over k = {first} it buys "
-        f"{points(at[low, best] - at[low, first])} ({low}) and "
-        f"{points(at[high, best] - at[high, first])} ({high})."
+        f"{head}. Clearest at k = {k}, against k = {gain['reference']}: "
+        f"{points(by_group[low, k]['estimate'])} ({low}), {points(by_group[high, k]['estimate'])} "
+        f"({high}); difference {_with_interval(gain)}."
     )
+
+
+def _both_scales(answer: Mapping[str, Any]) -> bool:
+    tests = (answer["interaction"], answer["interaction_probability"])
+    return all(test["p"] is not None and test["p_adjusted"] <= ALPHA for test in tests)
+
+
+def _gain(answer: Mapping[str, Any]) -> str:
+    best = answer["overall"]["k"]
+    other = min(answer["ks"]) if best != min(answer["ks"]) else max(answer["ks"])
+    by_group = {(gain["group"], gain["k"]): gain for gain in answer["gains"]}
+    low, high = answer["shift"]["ends"][0], answer["shift"]["ends"][-1]
+    return (
+        f"Most accurate over all images: k = {best}. Against it k = {other}: "
+        f"{_with_interval(by_group[ALL, other])}; {low} {_with_interval(by_group[low, other])}, "
+        f"{high} {_with_interval(by_group[high, other])}."
+    )
+
+
+def _with_interval(gain: Mapping[str, Any]) -> str:
+    low, high = gain["ci_low"], gain["ci_high"]
+    return f"{points(gain['estimate'])} [{signed(100 * low, 1)}, {signed(100 * high, 1)}]"
+
+
+def _points(share: float) -> str:
+    return number(100 * share, 1)
 
 
 def _latency(study: Study, folder: Path, models: Sequence[str]) -> list[str]:
@@ -198,34 +230,42 @@ def _latency(study: Study, folder: Path, models: Sequence[str]) -> list[str]:
     if choice is None or not path.is_file():
         return []
     table = pd.read_csv(path)
-    chosen = table[
-        (table["device"] == choice.device)
-        & (table["phase"] == choice.phase)
-        & (table["bucket"] == ALL)
-    ]
+    chosen = table[(table["phase"] == choice.phase) & (table["bucket"] == ALL)]
+    name = choice.phase.removesuffix("_ms")
     lines = []
-    for model in models:
-        rows = chosen[chosen["model"].astype(str) == model].sort_values("k")
-        if len(rows):
-            pairs = zip(rows["k"], rows["mean_ms"], strict=True)
-            steps = ", ".join(f"{k}: {milliseconds(ms)}" for k, ms in pairs)
-            lines.append(
-                f"{model}, mean {choice.phase.removesuffix('_ms')} on {choice.device} over "
-                f"{rows['n_items'].iloc[0]:,} samples, by k: {steps}."
+    for (device, model), rows in chosen.groupby(["device", "model"], sort=False):
+        if str(model) not in models:
+            continue
+        ordered = rows.sort_values("k")
+        if device != choice.device:
+            ordered = ordered.iloc[[0, -1]]
+        steps = ", ".join(
+            f"k = {k} {number(ms, 2)} ± {number((high - low) / 2, 2)}"
+            for k, ms, low, high in zip(
+                *(ordered[c] for c in ("k", "mean_ms", "ci_low", "ci_high")), strict=True
             )
+        )
+        n = int(ordered["n_items"].iloc[0])
+        line = f"{model}, {device}, mean {name} in ms over {n:,} samples: {steps}."
+        for row in ordered[ordered["carried_by"].notna()].itertuples():
+            line += (
+                f" At k = {row.k} the mean is carried by {row.carried_by} "
+                f"(median {row.median_ms:.2f})."
+            )
+        lines.append(line)
     return lines
 
 
 def _secondary(answers: Sequence[Mapping[str, Any]]) -> str:
-    shifted = [a for a in answers if a["shift"]["p_adjusted"] <= ALPHA]
     n_metrics = len({a["metric"] for a in answers})
     head = f"{len(answers)} further answers ({n_metrics} metrics), Holm-adjusted together: "
-    if not shifted:
-        return head + "none shows a shift."
-    named = [
-        f"{a['model']} by {a['metric']} ({p_value(a['shift']['p_adjusted'])})" for a in shifted
-    ]
-    return head + f"a shift for {_and(named)}."
+    shifted = [a for a in answers if a["shift"]["p_adjusted"] <= ALPHA]
+    changed = [a for a in answers if _both_scales(a)]
+    found = []
+    for what, members in (("a shift", shifted), ("a curve that changes with complexity", changed)):
+        names = [f"{a['model']} by {a['metric']}" for a in members]
+        found.append(f"{what} for {_and(names)}" if names else f"{what} for none")
+    return head + "; ".join(found) + "."
 
 
 def _limits(
@@ -237,17 +277,19 @@ def _limits(
 ) -> list[str]:
     limits = []
     if any(a["shift"]["common_k"] for a in answers):
+        n = [item["n_images"] for item in answers[0]["optimum"]]
         limits.append(
-            "That a common k is not rejected does not prove that the best k is the same "
-            "everywhere: a small move of the optimum, or one between k of nearly equal accuracy, "
-            "would not be seen with these samples."
+            "That one k for both ends is not rejected does not prove that the best k is the same "
+            f"everywhere. With {answers[0]['n_images']:,} images ({min(n):,} to {max(n):,} a "
+            "bucket) a move of the optimum between k of nearly equal accuracy is not seen; the "
+            "bound on the cost of one k says how much that could matter."
         )
     overall = accuracy[accuracy["bucket"] == ALL].groupby("model")["accuracy"].max()
     high = [a["model"] for a in answers if overall[a["model"]] >= CEILING]
     if high:
+        best = _and([f"{name} ({percent(float(overall[name]))})" for name in high])
         limits.append(
-            f"{_and(high)}: accuracy is near its ceiling (best {percent(float(overall.max()))}), "
-            "so there is little left for more experts to win."
+            f"Near the ceiling of accuracy there is little left for more experts to win: {best}."
         )
     limits.append(
         "Each model is one checkpoint: other training runs of the same recipe may differ, and "
@@ -292,7 +334,9 @@ def _sentence(text: str) -> str:
 
 
 def _paragraph(text: str, indent: int = 0) -> list[str]:
-    return textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    glued = _TOGETHER.sub(lambda match: match[0].replace(" ", GLUE), text)
+    lines = textwrap.wrap(glued, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(GLUE, " ") for line in lines]
 
 
 def _indented(text: str) -> list[str]:

@@ -1,0 +1,182 @@
+"""What each k gains or loses in accuracy points, and what one k for all would cost at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.optimum.cells import Cells
+from analysis.optimum.common import t_draws
+
+Array = NDArray[np.float64]
+DRAWS = 50_000
+LEVEL = 0.95
+GAINS_METHOD = (
+    "paired within questions, clustered by image, simultaneous over k (max-t, Monte Carlo), 95 %"
+)
+COST_METHOD = (
+    "upper limit, simultaneous over all pairs of k and both ends (max-t, Monte Carlo), 95 %"
+)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Difference in accuracy between one k and the reference k.
+
+    Attributes
+    ----------
+    group : str
+        A bucket, ``all``, or ``high - low`` for the difference between two buckets.
+    k, reference : int
+        What is compared.
+    estimate, ci_low, ci_high : float
+        Difference in accuracy (share, not points), simultaneous interval over the k of a
+        group.
+    """
+
+    group: str
+    k: int
+    reference: int
+    estimate: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True)
+class SingleK:
+    """The one k for all images whose worst case is least bad.
+
+    Attributes
+    ----------
+    k : int
+        It has the lowest `limit`; ties go to the smaller.
+    cost : float
+        Largest estimated shortfall from the best k, over both ends; 0 if it is best at both.
+    limit : float
+        Simultaneous upper 95 % limit of that shortfall.
+    method : str
+        How the limit was obtained.
+    """
+
+    k: int
+    cost: float
+    limit: float
+    method: str = COST_METHOD
+
+
+def gains(
+    groups: Mapping[str, Cells],
+    ends: tuple[str, str],
+    reference: int,
+    rng: np.random.Generator,
+) -> tuple[Gain, ...]:
+    """Compare every k with a reference k, by group and between the two ends.
+
+    Parameters
+    ----------
+    groups : mapping of str to Cells
+        Scores of each group of images.
+    ends : tuple of str
+        The two groups whose difference is wanted, low and high.
+    reference : int
+        A k of the grid.
+    rng : numpy.random.Generator
+        The source of the draws behind the simultaneous intervals.
+
+    Returns
+    -------
+    tuple of Gain
+        Group by group, then the difference of the ends.
+    """
+    found: list[Gain] = []
+    means = {name: part.means() for name, part in groups.items()}
+    covariances = {name: part.test_covariance() for name, part in groups.items()}
+    for name, part in groups.items():
+        n = len(part.images)
+        found += _against(name, part.ks, means[name], covariances[name], n, reference, rng)
+    low, high = ends
+    ks = groups[low].ks
+    difference = means[high] - means[low]
+    covariance = covariances[high] + covariances[low]
+    n = min(len(groups[low].images), len(groups[high].images))
+    name = f"{high} - {low}"
+    return (*found, *_against(name, ks, difference, covariance, n, reference, rng))
+
+
+def _against(
+    name: str,
+    ks: Sequence[int],
+    means: Array,
+    covariance: Array,
+    n: int,
+    reference: int,
+    rng: np.random.Generator,
+) -> list[Gain]:
+    base = list(ks).index(reference)
+    others = [i for i in range(len(ks)) if i != base]
+    contrast = np.zeros((len(others), len(ks)))
+    contrast[range(len(others)), others] = 1.0
+    contrast[:, base] = -1.0
+    estimate = contrast @ means
+    spread = contrast @ covariance @ contrast.T
+    se = np.sqrt(np.diag(spread))
+    largest = np.abs(t_draws(spread, n, DRAWS, rng) / se).max(axis=1)
+    critical = float(np.quantile(largest, LEVEL))
+    return [
+        Gain(
+            group=name,
+            k=ks[i],
+            reference=reference,
+            estimate=float(estimate[row]),
+            ci_low=float(estimate[row] - critical * se[row]),
+            ci_high=float(estimate[row] + critical * se[row]),
+        )
+        for row, i in enumerate(others)
+    ]
+
+
+def single_k(groups: Sequence[Cells], rng: np.random.Generator) -> SingleK:
+    """Find the k that could serve all groups at the least possible cost.
+
+    For each k the cost is the largest amount by which another k beats it in any group. Its
+    upper limit uses one critical value for all pairs of k and all groups, so it holds for
+    whichever k is chosen after looking.
+
+    Parameters
+    ----------
+    groups : sequence of Cells
+        Groups of different images, as a rule the two ends of complexity.
+    rng : numpy.random.Generator
+        The source of the draws.
+    """
+    ks = groups[0].ks
+    n_k = len(ks)
+    largest = np.full(DRAWS, -np.inf)
+    gaps, errors = [], []
+    for part in groups:
+        mean, covariance = part.means(), part.test_covariance()
+        variance = np.diag(covariance)
+        error = np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0))
+        draw = t_draws(covariance, len(part.images), DRAWS, rng)
+        for k in range(n_k):
+            for other in range(n_k):
+                if other != k:
+                    gap = (draw[:, other] - draw[:, k]) / error[k, other]
+                    np.maximum(largest, gap, out=largest)
+        gaps.append(mean[None, :] - mean[:, None])  # [k, other]: by how much other beats k
+        errors.append(error)
+    critical = float(np.quantile(largest, LEVEL))
+    off = ~np.eye(n_k, dtype=bool)
+    limits = np.max(
+        [
+            np.where(off, gap + critical * error, -np.inf).max(axis=1)
+            for gap, error in zip(gaps, errors, strict=True)
+        ],
+        axis=0,
+    )
+    costs = np.max([gap.max(axis=1) for gap in gaps], axis=0)
+    best = int(np.argmin(np.round(limits, 12)))
+    return SingleK(k=ks[best], cost=float(costs[best]), limit=float(max(0.0, limits[best])))
