@@ -97,8 +97,8 @@ def measure(
     Raises
     ------
     InputError
-        For an unknown metric, a source that cannot be opened, ids that occur twice, or an
-        `out` that cannot be written.
+        For an unknown metric, a source that cannot be opened, ids that occur twice, `only`
+        without any image of the source, or an `out` that cannot be written.
     """
     chosen = registry.resolve(metrics)
     if workers is not None and workers < 1:
@@ -108,7 +108,15 @@ def measure(
     ids = images.ids()
     if only is not None:
         wanted = set(only)
-        ids = [image_id for image_id in ids if image_id in wanted]
+        matched = [image_id for image_id in ids if image_id in wanted]
+        if wanted and not matched:
+            raise InputError(
+                f"none of the {len(wanted):,} images asked for is in {images.label}: asked for "
+                f"{listing(sorted(map(repr, wanted)), shown=3)}, it has "
+                f"{listing(map(repr, ids), shown=3)}. Image ids are paths in the source, suffix "
+                "included; both must be spelled the same."
+            )
+        ids = matched
     annotated = object_counts is not None
     about = _about(chosen, annotated)
     functions = {m.name: m.function for m in chosen if not (annotated and m.name == _OBJECTS)}

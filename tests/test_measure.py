@@ -377,6 +377,11 @@ def test_damaged_tables_are_ignored(images: Path, tmp_path: Path, how: str) -> N
     assert not partial.exists()
 
 
+def test_asking_for_images_that_are_not_there_is_refused(images: Path) -> None:
+    with pytest.raises(InputError, match="none of the 1 images asked for.*'000'.*'000.png'"):
+        measure(images, metrics=FAST, only=["000"])
+
+
 def test_parts_are_used_and_removed(images: Path, tmp_path: Path, decoded: list[int]) -> None:
     out = tmp_path / "c.parquet"
     measure(images, metrics=FAST, only=IDS[:3], out=out)

@@ -532,7 +532,7 @@ def test_the_size_of_a_shift_is_given_only_where_it_is_one() -> None:
     assert reasons(opinion()) == []
     for quadratic, p, words in (
         (None, 0.5, "three values of k"),
-        (opinion(flat_p=0.2), 0.5, "flat one (p = 0.2)"),
+        (opinion(flat_p=0.2), 0.5, "flat one (p = .200)"),
         (opinion(flat_p=float("nan")), 0.5, "flat one, where"),
         (opinion(curvature_negative=False), 0.5, "not certain to have a maximum"),
         (opinion(), None, "lack of fit could not be tested (why)"),

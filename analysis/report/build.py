@@ -416,7 +416,7 @@ def _points(row: Any) -> str:
 
 
 def _milliseconds(row: Any) -> str:
-    return _plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 2)
+    return _plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 3 if row.mean_ms < 5 else 2)
 
 
 def _plus_minus(value: float, half: float, decimals: int, *, signed: bool = False) -> str:

@@ -13,13 +13,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.report import latex, markdown, numbers
+from analysis.report import latex, markdown, names, numbers
 from complexity.files import write_text
 
-Kind = Literal["text", "count", "number", "proportion", "percent", "points", "p", "ks", "flag"]
+Kind = Literal[
+    "text", "name", "count", "number", "proportion", "percent", "points", "p", "ks", "flag"
+]
 Format = Literal["csv", "md", "tex"]
 
 FORMATS: tuple[Format, ...] = ("csv", "md", "tex")
+# Kinds that stand at the left of their column.
+_WORDS = ("text", "name", "ks", "flag")
+# Columns of these names hold names when nothing else is said.
+_NAMES = ("metric", "phase", "term")
 
 
 @dataclass(frozen=True)
@@ -31,17 +37,24 @@ class ColumnStyle:
     column : str
         Its name in the frame.
     header : str or None
-        What stands above it; None shows the name. Columns of kind `percent` and `points`
-        get their unit behind it.
+        What stands above it; None shows the name, in words where it is a known one. Columns
+        of kind `percent` and `points` get their unit behind it.
     kind : str
-        ``text`` as it is; ``count`` 8,000; ``number`` 0.81; ``proportion`` .81 (of at most 1
+        ``text`` as it is; ``name`` of a metric, phase or model term in words (see
+        `analysis.report.names`); ``count`` 8,000; ``number`` 0.81; ``proportion`` .81 (of at most 1
         in size, so without the zero); ``percent`` 81.0 from .81; ``points`` +1.4 from .014;
         ``p`` <.001; ``ks`` a list of k, "4, 6, 8"; ``flag`` yes or no.
     decimals : int or None
         Digits after the point. None: 1 for percent and points, 2 for proportion, and for
-        number as many as show the column's median with three significant digits.
+        number as many as show the column's median with three significant digits, both bounds
+        of an interval counting.
     upper : str or None
-        Another column of the frame: the two are shown as the interval [.81, .85].
+        Another column of the frame: the two are shown as the interval [.81, .85]. A column
+        of intervals gets one more decimal when a bound other than zero would round to zero;
+        one that still does keeps its sign.
+    like : str or None
+        Another column of the frame, which chooses the decimals of this one when `decimals` is
+        None: an interval beside its estimate.
     span : str or None
         A heading over this and the adjacent columns with the same `span`.
     group : bool
@@ -53,6 +66,7 @@ class ColumnStyle:
     kind: Kind = "text"
     decimals: int | None = None
     upper: str | None = None
+    like: str | None = None
     span: str | None = None
     group: bool = False
 
@@ -124,7 +138,8 @@ def write_table(
 def default_styles(frame: pd.DataFrame) -> list[ColumnStyle]:
     """Style every column by its type: flags, whole numbers, numbers, lists of k, else text.
 
-    A float column named ``p`` or ``p_…`` is shown as p-values.
+    A float column named ``p`` or ``p_…`` is shown as p-values; the columns ``metric``,
+    ``phase`` and ``term`` hold names.
     """
     return [ColumnStyle(str(name), kind=_kind_of(str(name), frame[name])) for name in frame]
 
@@ -177,7 +192,7 @@ def to_latex(
 
 def _check_styles(frame: pd.DataFrame, styles: Iterable[ColumnStyle]) -> None:
     for style in styles:
-        for name in (style.column, style.upper):
+        for name in (style.column, style.upper, style.like):
             if name is not None and name not in frame:
                 raise ValueError(f"no column {name!r} to style: the table has {list(frame)}")
 
@@ -194,7 +209,7 @@ def _kind_of(name: str, column: pd.Series[Any]) -> Kind:
         return "ks"
     if present and all(isinstance(value, bool | np.bool_) for value in present):
         return "flag"
-    return "text"
+    return "name" if name in _NAMES else "text"
 
 
 def _is_missing(value: object) -> bool:
@@ -216,26 +231,31 @@ def _exact(value: object) -> str:
 
 
 def _header(style: ColumnStyle) -> str:
-    header = style.column if style.header is None else style.header
+    header = names.readable(style.column) if style.header is None else style.header
     unit = {"percent": "(%)", "points": "(points)"}.get(style.kind)
     return header if unit is None or header.endswith(unit) else f"{header} {unit}"
 
 
 def _align(columns: Iterable[ColumnStyle]) -> str:
-    return "".join("l" if style.kind in ("text", "ks", "flag") else "r" for style in columns)
+    return "".join("l" if style.kind in _WORDS else "r" for style in columns)
 
 
 def _cells(frame: pd.DataFrame, style: ColumnStyle) -> list[str]:
     values = list(frame[style.column])
-    if style.kind in ("text", "ks", "flag"):
+    if style.kind in _WORDS:
         return [_text_cell(value, style.kind) for value in values]
     lower = [_float(value) for value in values]
     upper = None if style.upper is None else [_float(value) for value in frame[style.upper]]
-    show = _number_format(style, lower + (upper or []))
+    model = lower + (upper or [])
+    if style.like is not None:
+        model = [_float(value) for value in frame[style.like]]
+    show = _number_format(style, model, None if upper is None else lower + upper)
     if upper is None:
         return [show(value) for value in lower]
     return [
-        numbers.MISSING if np.isnan(low) and np.isnan(high) else f"[{show(low)}, {show(high)}]"
+        numbers.MISSING
+        if np.isnan(low) and np.isnan(high)
+        else f"[{_bound(low, show)}, {_bound(high, show)}]"
         for low, high in zip(lower, upper, strict=True)
     ]
 
@@ -247,25 +267,35 @@ def _text_cell(value: object, kind: Kind) -> str:
         return ", ".join(str(item) for item in value) or "none"
     if kind == "flag":
         return "yes" if value else "no"
-    return str(value)
+    return names.readable(str(value)) if kind == "name" else str(value)
+
+
+def _bound(value: float, show: Callable[[float], str]) -> str:
+    text = show(value)
+    # A bound that rounds to zero from below still tells that the interval holds zero.
+    return numbers.MINUS + text if value < 0 and text[0] in "0." else text
 
 
 def _float(value: object) -> float:
     return float("nan") if _is_missing(value) else float(value)  # type: ignore[arg-type]
 
 
-def _number_format(style: ColumnStyle, values: Sequence[float]) -> Callable[[float], str]:
-    given = style.decimals
+def _number_format(
+    style: ColumnStyle, values: Sequence[float], bounds: Sequence[float] | None
+) -> Callable[[float], str]:
+    """Choose how a column is written, from the values that set its decimals."""
     if style.kind == "p":
         return numbers.p_number
     if style.kind == "count":
         return numbers.count
-    if style.kind == "percent":
-        return lambda value: numbers.number(100 * value, 1 if given is None else given)
+    scale = 100 if style.kind in ("percent", "points") else 1
+    decimals = style.decimals
+    if decimals is None:
+        usual = {"percent": 1, "points": 1, "proportion": 2}
+        decimals = usual.get(style.kind, numbers.decimals_for(values))
+    if bounds is not None:
+        decimals = numbers.decimals_that_show_signs([scale * v for v in bounds], decimals)
     if style.kind == "points":
-        return lambda value: numbers.signed(100 * value, 1 if given is None else given)
-    if style.kind == "proportion":
-        decimals = 2 if given is None else given
-        return lambda value: numbers.number(value, decimals, leading_zero=False)
-    decimals = numbers.decimals_for(values) if given is None else given
-    return lambda value: numbers.number(value, decimals)
+        return lambda value: numbers.signed(100 * value, decimals)
+    zero = style.kind != "proportion"
+    return lambda value: numbers.number(scale * value, decimals, leading_zero=zero)

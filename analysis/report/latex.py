@@ -191,7 +191,8 @@ def table(
     caption, label : str
         The caption's text and the key for cross-references.
     notes : sequence of str
-        Sentences set small below the table.
+        Sentences set small below the table, as wide as the table but within two fifths and
+        the whole of a line.
 
     Returns
     -------
@@ -202,34 +203,38 @@ def table(
     long = len(rows) > LONG
     size, header_rows, fits = _fit(headers, rows)
     head = _span_lines(spans) + [" & ".join(map(_cell, row)) + r" \\" for row in header_rows]
-    body = _body(rows, groups, blank=not long)
+    body = _body(rows, groups)
     columns = f"{{@{{}}{align}@{{}}}}"
-    title = rf"\caption{{{escape(caption)}}}\label{{{label}}}"
-    note = [rf"\parbox{{\linewidth}}{{\footnotesize {' '.join(map(escape, notes))}}}"] * bool(notes)
+    title, key = escape(caption), rf"\label{{{label}}}"
+    note = rf"\footnotesize {' '.join(map(escape, notes))}" if notes else ""
     if long:
         lines = [
             r"\begingroup",
+            *_LONG_CAPTION,
+            *_LONG_WIDTH * bool(note),
             *[size] * bool(size),
             rf"\begin{{longtable}}{columns}",
-            title + r"\\",
+            rf"\caption[{{{title}}}]{{\normalsize {title}}}{key}\\",
             *[r"\toprule", *head, r"\midrule", r"\endfirsthead"],
             rf"\multicolumn{{{len(headers)}}}{{@{{}}l}}{{Table \thetable, continued}}\\",
             *[r"\toprule", *head, r"\midrule", r"\endhead"],
-            *[r"\bottomrule", r"\endlastfoot", *body],
+            r"\bottomrule",
+            *_long_note(note, len(headers)),
+            *[r"\endlastfoot", *body],
             r"\end{longtable}",
-            *[r"\noindent" + line for line in note],
             r"\endgroup",
         ]
     else:
         lines = [
             r"\begin{table}[htbp]",
             r"\centering",
-            title + r"\par\smallskip",
+            rf"\caption{{{title}}}{key}\par\smallskip",
             *[size] * bool(size),
+            *[r"\sbox0{%"] * bool(note),
             rf"\begin{{tabular}}{columns}",
             *[r"\toprule", *head, r"\midrule", *body, r"\bottomrule"],
-            r"\end{tabular}",
-            *[r"\par\smallskip" + line for line in note],
+            r"\end{tabular}" + "}" * bool(note),
+            *_note(note),
             r"\end{table}",
         ]
     packages = "booktabs and longtable" if long else "booktabs"
@@ -237,6 +242,52 @@ def table(
     extra = "" if fits else "% Wider than the text of a page: set it on a landscape page.\n"
     extra += f"{OTHER_CHARACTERS}\n" if r"\optikchar" in text else ""
     return f"% Needs the LaTeX package{'s' * long} {packages}.\n{extra}{text}"
+
+
+def _note(note: str) -> list[str]:
+    """Set the table in box 0 with a note below that is as wide."""
+    if not note:
+        return []
+    return [
+        r"\dimen0=\wd0 \ifdim\dimen0<.4\linewidth \dimen0=.4\linewidth \fi",
+        r"\ifdim\dimen0>\linewidth \dimen0=\linewidth \fi",
+        r"\usebox0\par\smallskip",
+        rf"\parbox{{\dimen0}}{{{note}}}",
+    ]
+
+
+# A longtable's caption is a cell of it, and would shrink with the others.
+_LONG_CAPTION = (
+    r"\setlength{\LTcapwidth}{\linewidth}",
+    r"\makeatletter",
+    r"\let\optikfnum\fnum@table \def\fnum@table{\normalsize\optikfnum}",
+    r"\makeatother",
+)
+# How wide a longtable comes out is known from the run of LaTeX before, as a list of columns.
+_LONG_WIDTH = (
+    r"\makeatletter",
+    r"\edef\optikwidth{\the\linewidth}",
+    r"\expandafter\let\expandafter\optikcolumns",
+    r"  \csname LT@\romannumeral\numexpr\value{LT@tables}+1\relax\endcsname",
+    r"\ifx\optikcolumns\relax\else",
+    r"  \begingroup \dimen0=0pt \def\LT@entry#1#2{\advance\dimen0 #2\relax}\optikcolumns",
+    r"  \ifdim\dimen0<.4\linewidth \dimen0=.4\linewidth \fi",
+    r"  \ifdim\dimen0>\linewidth \dimen0=\linewidth \fi",
+    r"  \xdef\optikwidth{\the\dimen0}\endgroup",
+    r"\fi",
+    r"\makeatother",
+)
+
+
+def _long_note(note: str, n_columns: int) -> list[str]:
+    """Set a note in the last foot, so that no page break parts it from the table."""
+    if not note:
+        return []
+    box = rf"\makebox[0pt][l]{{\parbox[t]{{\optikwidth}}{{{note}\strut}}}}"
+    return [
+        r"\noalign{\smallskip}",
+        rf"\multicolumn{{{n_columns}}}{{@{{}}l@{{}}}}{{{box}}}\\",
+    ]
 
 
 def _fit(
@@ -282,8 +333,8 @@ def _length(text: str) -> int:
     return len(text) + 7 * escape(text).count(r"\optikchar")
 
 
-def _body(rows: Sequence[Sequence[str]], groups: Sequence[bool], *, blank: bool) -> list[str]:
-    """Lay out the rows; `blank` hides repeated group values, unless a page may break there."""
+def _body(rows: Sequence[Sequence[str]], groups: Sequence[bool]) -> list[str]:
+    """Lay out the rows, each repeated group value blank until an outer group starts anew."""
     lines = []
     before: Sequence[str] | None = None
     for row in rows:
@@ -291,7 +342,7 @@ def _body(rows: Sequence[Sequence[str]], groups: Sequence[bool], *, blank: bool)
         opened = before is None
         for i, grouped in enumerate(groups):
             if before is not None and grouped and not opened and row[i] == before[i]:
-                cells[i] = "" if blank else cells[i]
+                cells[i] = ""
             elif grouped and not opened:
                 opened = True
                 lines.append(r"\addlinespace")

@@ -68,6 +68,31 @@ def decimals_for(values: Sequence[float], digits: int = 3) -> int:
     return min(max(digits - 1 - exponent, 0), 6)
 
 
+def decimals_that_show_signs(values: Sequence[float], decimals: int) -> int:
+    """Add a decimal where a bound other than zero would be printed as zero.
+
+    Whether an interval spans zero is what it is read for, and [0.000, 0.003] would not say.
+
+    Parameters
+    ----------
+    values : sequence of float
+        The bounds of one column of intervals.
+    decimals : int
+        Digits after the point otherwise.
+
+    Returns
+    -------
+    int
+        `decimals`, or one more.
+    """
+    hidden = any(v != 0 and math.isfinite(v) and _is_zero(v, decimals) for v in values)
+    return decimals + 1 if hidden else decimals
+
+
+def _is_zero(value: float, decimals: int) -> bool:
+    return not f"{abs(value):.{decimals}f}".strip("0.")
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Round to significant digits, without exponent: ``26.3``, ``1,240``, ``0.0129``."""
     if not math.isfinite(value):
@@ -123,7 +148,7 @@ def p_number(p: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Write a p-value for a sentence: ``p = .014``, ``p < .001``, ``p > .999``."""
+    """Write a p-value for a sentence: ``p = .014``, ``p < .001``, ``p > .999``, ``p = 1``."""
     text = p_number(p)
     if text == MISSING:
         return "p undefined"

@@ -239,8 +239,9 @@ def _latency(study: Study, folder: Path, models: Sequence[str]) -> list[str]:
         ordered = rows.sort_values("k")
         if device != choice.device:
             ordered = ordered.iloc[[0, -1]]
+        decimals = 3 if ordered["mean_ms"].min() < 5 else 2
         steps = ", ".join(
-            f"k = {k} {number(ms, 2)} ± {number((high - low) / 2, 2)}"
+            f"k = {k} {number(ms, decimals)} ± {number((high - low) / 2, decimals)}"
             for k, ms, low, high in zip(
                 *(ordered[c] for c in ("k", "mean_ms", "ci_low", "ci_high")), strict=True
             )

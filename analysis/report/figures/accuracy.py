@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.report.figures import frames, layout, style
+from analysis.report.names import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +25,8 @@ def accuracy_curves(
     ----------
     curves : DataFrame
         One row per model, bucket and k: `model`, `bucket`, `k` (int ≥ 1), `accuracy`,
-        `ci_low`, `ci_high` (shares in [0, 1]; bounds may be null: no band there). Models
-        appear in the order of their first row.
+        `ci_low`, `ci_high` (shares in [0, 1], 95 % and clustered by image; bounds may be
+        null: no band there). Models appear in the order of their first row.
     metric : str
         Name of the complexity metric, for the legend's title.
     bucket_ranges : mapping of str to str, or None
@@ -35,7 +36,8 @@ def accuracy_curves(
     -------
     matplotlib.figure.Figure
         One column wide for one model, else a page. Each panel has a y axis of its own:
-        checkpoints differ by more than k changes any of them.
+        checkpoints differ by more than k changes any of them. A footnote says so, and what
+        the bands are.
     """
     frames.require(curves, COLUMNS, "accuracy curves")
     models = frames.names(curves["model"])
@@ -67,10 +69,12 @@ def accuracy_curves(
             if layout.is_first_column(ax):
                 ax.set_ylabel("accuracy (%)")
         layout.below(fig, layout.K_LABEL)
+        notes = frames.interval_notes(curves, "bands")
+        layout.footnote(fig, [*notes, *["y axes differ"] * (len(models) > 1)])
         handles = [
             Line2D([], [], color=color, marker=marker, markeredgecolor="white",
                    label=frames.bucket_text(bucket, bucket_ranges))
             for bucket, color, marker in zip(buckets, colors, style.MARKERS, strict=False)
         ]  # fmt: skip
-        layout.legend(fig, handles, f"{frames.words(metric)} of the image")
+        layout.legend(fig, handles, f"{readable(metric)} of the image")
         return layout.settle(fig)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.report import numbers
 from analysis.report.figures import frames, layout, style
+from analysis.report.names import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def example_images(groups: Mapping[str, Sequence[Example]], *, metric: str) -> F
             for ax, (_, rgb, value) in zip(row, group, strict=False):
                 ax.imshow(_shrunk(rgb))
                 ax.set_xlabel(numbers.number(value, decimals), labelpad=2)
-        fig.supxlabel(frames.words(metric))
+        fig.supxlabel(readable(metric))
         return layout.settle(fig)
 
 

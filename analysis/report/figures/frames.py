@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.report.names import readable
+
 
 def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """Raise ValueError naming the columns a frame lacks, or when it is empty."""
@@ -41,13 +43,19 @@ def bucket_text(bucket: str, ranges: Mapping[str, str] | None) -> str:
     return f"{bucket} ({text})" if text and text != bucket else bucket
 
 
-def words(name: str) -> str:
-    """Read a metric's or phase's name: ``object_count`` gives object count."""
-    return name.replace("_", " ")
-
-
 def phase_words(phase: str) -> str:
     """Name a latency with its unit: ``prefill_ms`` gives prefill latency (ms)."""
-    stem = phase.removesuffix("_ms")
-    spelled = {"ttft": "time to first token", "total": "total latency"}
-    return f"{spelled.get(stem, f'{words(stem)} latency')} (ms)"
+    spelled = readable(phase)
+    if phase == "ttft_ms":
+        return f"{spelled} (ms)"
+    return f"{spelled.removesuffix('_ms').replace('_', ' ')} latency (ms)"
+
+
+def interval_notes(frame: pd.DataFrame, drawn_as: str) -> list[str]:
+    """Say what the intervals of accuracies by k are; nothing where none is drawn."""
+    if not frame[["ci_low", "ci_high"]].notna().all(axis=1).any():
+        return []
+    return [
+        f"{drawn_as}: 95 %, clustered by image",
+        "k are paired within questions, so overlap is no test",
+    ]

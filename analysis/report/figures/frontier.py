@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.report.figures import frames, layout, style
+from analysis.report.names import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,15 +29,17 @@ def frontier(
 ) -> Figure:
     """Draw accuracy against latency along k, one panel per model that has latencies.
 
-    Filled points are on the frontier of their bucket: no other k of the model is at least as
-    fast and at least as accurate. Open points are not. Axes above the panels name the k.
+    Filled points are on the frontier of their bucket: by the point estimates, no other k of
+    the model is as fast and as accurate and better in one of the two. Open points are not.
+    Axes above the panels name the k; a footnote says what the bars and the x are.
 
     Parameters
     ----------
     frame : DataFrame
         One row per model, bucket and k: `model`, `bucket`, `k`, `accuracy`, `ci_low`,
-        `ci_high` (shares in [0, 1]; bounds may be null) and `latency_ms` (null where not
-        measured). Models without any latency are named below the panels.
+        `ci_high` (shares in [0, 1], 95 % and clustered by image; bounds may be null) and
+        `latency_ms` (mean over the timed samples of all buckets; null where not measured).
+        Models without any latency are named below the panels.
     device, phase : str
         Where the latency was measured, and what of.
     metric : str
@@ -73,8 +76,11 @@ def frontier(
             if layout.is_first_column(ax):
                 ax.set_ylabel("accuracy (%)")
             _name_k(ax, of_model)
-        words = f"{frames.phase_words(phase)} on {device}"
-        layout.below(fig, words + f"\nno latency: {', '.join(untimed)}" * bool(untimed))
+        label = f"{frames.phase_words(phase)} on {device}"
+        layout.below(fig, label + f"\nno latency: {', '.join(untimed)}" * bool(untimed))
+        notes = [*frames.interval_notes(timed, "bars"), "x: mean over all timed samples, one "
+                 "for all buckets", *["axes differ"] * (len(models) > 1)]  # fmt: skip
+        layout.footnote(fig, notes)
         handles = [
             Line2D(
                 [], [], color=color, marker=marker, label=frames.bucket_text(name, bucket_ranges)
@@ -83,9 +89,9 @@ def frontier(
         ]
         handles.append(
             Line2D([], [], color=style.GRAY, marker="o", markerfacecolor="white",
-                   linestyle="none", label="dominated by another k")
+                   linestyle="none", label="dominated (point estimates)")
         )  # fmt: skip
-        layout.legend(fig, handles, f"{frames.words(metric)} of the image")
+        layout.legend(fig, handles, f"{readable(metric)} of the image")
         return layout.settle(fig)
 
 
@@ -102,9 +108,9 @@ def _draw(ax: Axes, rows: pd.DataFrame, color: tuple[float, float, float], marke
 
 
 def on_frontier(cost: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points no other point beats: none costs at most as much and is worth at least as much.
+    """Which points no other dominates: costs no more, is worth no less, and not both the same.
 
-    Of equal points the first is kept.
+    Equal points do not dominate one another: both are kept, or neither.
 
     Parameters
     ----------
@@ -114,7 +120,7 @@ def on_frontier(cost: NDArray[np.float64], value: NDArray[np.float64]) -> NDArra
     kept = np.ones(len(cost), dtype=bool)
     for i in range(len(cost)):
         no_worse = (cost <= cost[i]) & (value >= value[i])
-        better = (cost < cost[i]) | (value > value[i]) | (np.arange(len(cost)) < i)
+        better = (cost < cost[i]) | (value > value[i])
         kept[i] = not np.any(no_worse & better)
     return kept
 

@@ -23,7 +23,7 @@ def latency_curves(latency: pd.DataFrame) -> Figure:
     latency : DataFrame
         One row per device, phase, model and k: `device`, `phase` (such as prefill_ms),
         `model`, `k` (int ≥ 1), `mean_ms`, `ci_low`, `ci_high` (milliseconds; bounds may be
-        null). Panels and models appear in the order of their first row.
+        null; 95 %, clustered by image). Panels and models appear in the order of their first row.
 
     Returns
     -------
@@ -62,6 +62,14 @@ def latency_curves(latency: pd.DataFrame) -> Figure:
             layout.k_axis(ax.xaxis, sorted({int(k) for k in here["k"]}), all_ks)
             ax.set_ylim(0, 1.08 * np.nanmax(here[["mean_ms", "ci_high"]].to_numpy(dtype=float)))
         layout.below(fig, layout.K_LABEL)
+        notes = []
+        if latency[["ci_low", "ci_high"]].notna().all(axis=1).any():
+            notes.append("bars: 95 %, clustered by image")
+        if len(models) > 1:
+            notes.append("models at one k are set side by side")
+        if len(keys) > 1:
+            notes.append("y axes differ")
+        layout.footnote(fig, notes)
         handles = [
             Line2D([], [], color=looks[m][0], marker=looks[m][1], markeredgecolor="white",
                    linewidth=0.8, label=m)

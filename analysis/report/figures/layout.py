@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from analysis.report.figures.style import COLUMN, PAGE
+from analysis.report.figures.style import COLUMN, GRAY, PAGE
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 K_LABEL = "active experts k (log scale)"
 _TITLE = "panel title"
+_FOOTNOTE = "footnote"
+_FOOTNOTE_SIZE = 6.5
+_EDGE = 0.04  # inches between a footnote and the figure's edges
 _LINE = 0.145  # inches: a line of 8 to 9 points
 _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
@@ -78,6 +81,28 @@ def below(fig: Figure, text: str) -> None:
     lines = [line for part in text.split("\n") for line in wrap(part, int(14 * fig.get_figwidth()))]
     fig.supxlabel("\n".join(lines))
     _grow(fig, 0.2 + _LINE * (len(lines) - 1))
+
+
+def footnote(fig: Figure, parts: Sequence[str]) -> None:
+    """Say below everything else, quietly, how a figure is to be read.
+
+    Parameters
+    ----------
+    fig : Figure
+        Any; its height grows by the lines of the note.
+    parts : sequence of str
+        Joined by semicolons and folded to the figure's width.
+    """
+    text = fig.text(0, 0, "; ".join(parts), fontsize=_FOOTNOTE_SIZE, color=GRAY, va="bottom")
+    text.set_label(_FOOTNOTE)
+    text.set_in_layout(False)
+    renderer, words = _renderer(fig), text.get_text()
+    for length in range(len(words), 20, -1):
+        text.set_text("\n".join(wrap(words, length)))
+        box = text.get_window_extent(renderer)
+        if box.width <= fig.bbox.width - 2 * _EDGE * fig.dpi:
+            break
+    _grow(fig, box.height / fig.dpi + _EDGE)
 
 
 def is_first_column(ax: Axes) -> bool:
@@ -146,8 +171,22 @@ def settle(fig: Figure) -> Figure:
 
 def _arrange(fig: Figure) -> None:
     engine = fig.get_layout_engine()
-    if engine is not None:
+    if engine is None:
+        return
+    notes = [text for text in fig.texts if text.get_label() == _FOOTNOTE]
+    if not notes:
         engine.execute(fig)
+        return
+    # The engine keeps its room free, but sets the label of the x axes at the very bottom.
+    (note,) = notes
+    width, height = fig.get_size_inches()
+    note.set_position((_EDGE / width, _EDGE / height))
+    taken = note.get_window_extent(_renderer(fig)).height / fig.dpi + _EDGE
+    engine.set(rect=(0, taken / height, 1, 1 - taken / height))
+    engine.execute(fig)
+    label: Any = fig._supxlabel  # type: ignore[attr-defined]
+    if label is not None:
+        label.set_y(label.get_position()[1] + taken / height)
 
 
 def fold_titles(fig: Figure) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.report import numbers
 from analysis.report.figures import frames, layout, style
+from analysis.report.names import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("model", "bucket", "k", "share", "best", "in_set")
 COMMON_COLUMNS = ("model", "k", "serves_both", "p")
 _SERVES = "#f0c36a"
+_REJECTED = "#e9e9e9"
 _GAP = 0.35  # between the buckets' tiles and the strip above them, in tiles
 
 
@@ -31,15 +33,16 @@ def optimal_k(
     """Draw the optimal k by complexity: a tile per k and bucket, one panel per model.
 
     A tile's shade and number are the share of image-cluster bootstrap resamples in which its
-    k has the highest accuracy in its bucket (percent); a dot marks the arg max itself, and a
-    frame the k that cannot be told from the best of the bucket. The strip above shows which k
-    may be optimal in the lowest and the highest bucket at once, with p.
+    k has the highest accuracy in its bucket (percent); a dot marks the arg max itself (each k
+    of an exact tie), and a frame the k that cannot be told from the best of the bucket at level
+    .05. The strip above shows for which k it is rejected, and for which not, that they are
+    optimal in the lowest and the highest bucket at once, with p.
 
     Parameters
     ----------
     by_bucket : DataFrame
         One row per model, bucket and k: `model`, `bucket`, `k`, `share` (of 1; shares of a
-        bucket sum to 1), `best` (bool), `in_set` (bool).
+        bucket sum to 1), `best` (bool, several of a bucket when tied), `in_set` (bool).
     common : DataFrame
         One row per model and k: `model`, `k`, `serves_both` (bool), `p` (null: not shown).
         May be empty: no strip then.
@@ -81,9 +84,9 @@ def optimal_k(
             for spine in ax.spines.values():
                 spine.set_visible(False)
             if first:
-                ax.set_ylabel(frames.words(metric))
+                ax.set_ylabel(readable(metric))
         layout.below(fig, "active experts k")
-        layout.legend(fig, _keys() if len(common) else _keys()[:-1])
+        layout.legend(fig, _keys() if len(common) else _keys()[:-2])
         layout.settle(fig)
         for ax in axes:
             _drop_wide_numbers(ax)
@@ -129,7 +132,7 @@ def _tile(x: float, y: float, **look: Any) -> Rectangle:
 def _strip(ax: Axes, rows: pd.DataFrame, ks: list[int], y: float) -> None:
     for k, serves, p in zip(rows["k"], rows["serves_both"], rows["p"], strict=True):
         x = ks.index(int(k))
-        ax.add_patch(_tile(x, y, facecolor=_SERVES if serves else "#f3f3f3", edgecolor="none"))
+        ax.add_patch(_tile(x, y, facecolor=_SERVES if serves else _REJECTED, edgecolor="none"))
         if pd.notna(p):
             ink = "black" if serves else style.GRAY
             ax.text(x, y, _short_p(float(p)), ha="center", va="center", fontsize=6.5, color=ink)
@@ -143,7 +146,9 @@ def _drop_wide_numbers(ax: Axes) -> None:
 
 
 def _short_p(p: float) -> str:
-    return numbers.p_number(p) if p < 0.0995 else numbers.number(p, 2, leading_zero=False)
+    if p < 0.0995 or p == 1:
+        return numbers.p_number(p)
+    return ">.99" if p >= 0.995 else numbers.number(p, 2, leading_zero=False)
 
 
 def _keys() -> list[Any]:
@@ -155,6 +160,7 @@ def _keys() -> list[Any]:
         Line2D(
             [], [], linestyle="none", marker="o", color="#222222", markersize=3.2, label="best k"
         ),
-        Patch(facecolor="none", edgecolor="#222222", label="not distinguishable from it"),
-        Patch(facecolor=_SERVES, label="serves both ends (p)"),
+        Patch(facecolor="none", edgecolor="#222222", label="not distinguishable from it at .05"),
+        Patch(facecolor=_SERVES, label="not rejected at both ends (p)"),
+        Patch(facecolor=_REJECTED, label="rejected (p)"),
     ]
