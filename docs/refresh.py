@@ -1,23 +1,59 @@
-"""Put what `optik demo` prints and draws into the README; run it after any change of either.
+"""Bring what README and docs quote up to date; run it after any change of output or schema.
 
 python docs/refresh.py
+
+Puts what `optik demo` prints and draws into README.md, and writes docs/tables.md and the
+manifest's JSON Schema from the code.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import analysis
+from analysis import schemas
+from analysis.manifest import json_schema
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- demo:begin -->\n```text\n).*?(```\n<!-- demo:end -->)", re.DOTALL)
 
 
+def tables_page() -> str:
+    """Spell the five table schemas as a page."""
+    lines = [
+        "# Tables",
+        "",
+        "The five tables that the stages hand to each other, checked whenever one is read or "
+        "written. Written by `docs/refresh.py` from `analysis/schemas.py`.",
+    ]
+    for table in schemas.SCHEMAS:
+        lines += [
+            "",
+            f"## {table.name}",
+            "",
+            f"One row per {table.row}. Unique together: {', '.join(f'`{k}`' for k in table.key)}."
+            + (" Further columns are kept." if table.extra else " Further columns are dropped."),
+            "",
+            "| column | kind | needed | may be empty | meaning |",
+            "|---|---|---|---|---|",
+        ]
+        for column in table.columns:
+            needed, empty = ("yes" if flag else "" for flag in (column.needed, column.nullable))
+            kind = schemas.KINDS[column.kind]
+            meaning = column.meaning.replace("|", "\\|")
+            lines.append(f"| `{column.name}` | {kind} | {needed} | {empty} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Run the study in a temporary folder, then rewrite block and figure."""
+    """Write them all."""
+    (ROOT / "docs" / "tables.md").write_text(tables_page(), encoding="utf-8")
+    schema = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    (ROOT / "data_manifests" / "manifest.schema.json").write_text(schema, encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         result = analysis.run("shapes", Path(folder) / "run", say=print)
         figure = result.folder / "figures" / "accuracy_vs_k.png"

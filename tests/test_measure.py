@@ -378,7 +378,7 @@ def test_damaged_tables_are_ignored(images: Path, tmp_path: Path, how: str) -> N
 
 
 def test_asking_for_images_that_are_not_there_is_refused(images: Path) -> None:
-    with pytest.raises(InputError, match="none of the 1 images asked for.*'000'.*'000.png'"):
+    with pytest.raises(InputError, match=r"none of the 1 images asked for.*'000'.*'000.png'"):
         measure(images, metrics=FAST, only=["000"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -124,3 +125,13 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.stdout.split() == [str(target), "easy_vqa", "nlvr", "shapes", "shapes"]
+
+
+def test_the_page_of_tables_is_the_schemas(root: Path) -> None:
+    spec = importlib.util.spec_from_file_location("refresh", root / "docs" / "refresh.py")
+    assert spec is not None
+    assert spec.loader is not None
+    refresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(refresh)
+    page = (root / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert page == refresh.tables_page()

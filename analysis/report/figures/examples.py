@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.report import numbers
-from analysis.report.figures import frames, layout, style
+from analysis.report.figures import layout, style
 from analysis.report.names import readable
 
 if TYPE_CHECKING:

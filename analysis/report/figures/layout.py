@@ -91,18 +91,19 @@ def footnote(fig: Figure, parts: Sequence[str]) -> None:
     fig : Figure
         Any; its height grows by the lines of the note.
     parts : sequence of str
-        Joined by semicolons and folded to the figure's width.
+        Joined by semicolons and folded to the figure's width. Without any there is no note.
     """
+    if not parts:
+        return
     text = fig.text(0, 0, "; ".join(parts), fontsize=_FOOTNOTE_SIZE, color=GRAY, va="bottom")
     text.set_label(_FOOTNOTE)
     text.set_in_layout(False)
-    renderer, words = _renderer(fig), text.get_text()
-    for length in range(len(words), 20, -1):
+    words, length = text.get_text(), len(text.get_text())
+    room = fig.bbox.width - 2 * _EDGE * fig.dpi
+    while text.get_window_extent(_renderer(fig)).width > room and length > 20:
+        length -= 1
         text.set_text("\n".join(wrap(words, length)))
-        box = text.get_window_extent(renderer)
-        if box.width <= fig.bbox.width - 2 * _EDGE * fig.dpi:
-            break
-    _grow(fig, box.height / fig.dpi + _EDGE)
+    _grow(fig, text.get_window_extent(_renderer(fig)).height / fig.dpi + _EDGE)
 
 
 def is_first_column(ax: Axes) -> bool:
@@ -170,7 +171,7 @@ def settle(fig: Figure) -> Figure:
 
 
 def _arrange(fig: Figure) -> None:
-    engine = fig.get_layout_engine()
+    engine: Any = fig.get_layout_engine()
     if engine is None:
         return
     notes = [text for text in fig.texts if text.get_label() == _FOOTNOTE]
