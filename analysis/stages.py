@@ -192,7 +192,9 @@ def write_report(
     folder: Path,
 ) -> list[Path]:
     """Write tables and figures; without `table.parquet` those that need no results."""
-    from analysis.report.build import Material, write_figures, write_tables
+    from analysis.report.material import Material
+    from analysis.report.write_figures import write_figures
+    from analysis.report.write_tables import write_tables
 
     analysis = study.manifest.analysis
     metrics = usable_metrics(study, folder)

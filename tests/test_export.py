@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.report import latex, markdown
+from analysis.report import latex, markdown, names
 from analysis.report.export import ColumnStyle, default_styles, to_csv, write_table
 
 NAMES = [
@@ -144,7 +144,10 @@ def test_tables_of_any_length_compile(tmp_path: Path, n_rows: int) -> None:
     frame = study().iloc[[0] * n_rows]
     texts = write(tmp_path, frame, columns=STYLES, notes=["Long."])
     assert ("longtable" in texts["tex"]) is (n_rows > 45)
-    log = compile_latex(tmp_path, "table.tex")
+    # Twice, for a longtable learns its widths from the run before; calc changes how lengths
+    # are read.
+    compile_latex(tmp_path, "table.tex", preamble="\\usepackage{calc}\n")
+    log = compile_latex(tmp_path, "table.tex", preamble="\\usepackage{calc}\n")
     assert "Overfull" not in log
     if n_rows == 160:
         assert "continued" in pdf_text(tmp_path)
@@ -154,7 +157,7 @@ def test_a_wide_table_folds_its_headers_and_shrinks_to_fit(tmp_path: Path) -> No
     wide = pd.DataFrame({f"k{k}": [0.961234] * 3 for k in range(5)})
     wide.insert(0, "model", "a_model_name")
     seen = []
-    for decimals, header in [(1, "{}"), (1, "active experts {}"), (7, "{}"), (12, "{}")]:
+    for decimals, header in [(1, "{}"), (1, "active experts {}"), (8, "{}"), (12, "{}")]:
         styles = [ColumnStyle("model")]
         styles += [ColumnStyle(f"k{k}", header.format(k), "number", decimals) for k in range(5)]
         tex = write(tmp_path, wide, columns=styles)["tex"]
@@ -167,6 +170,177 @@ def test_a_wide_table_folds_its_headers_and_shrinks_to_fit(tmp_path: Path) -> No
         (True, False, False, False),
         (True, False, True, True),
     ]
+
+
+def test_a_table_too_wide_is_stacked_before_it_leaves_the_page(tmp_path: Path) -> None:
+    ks = ", ".join(map(str, [1, 2, 3, 4, 6, 8, 12, 16]))
+    wide = pd.DataFrame({"model": ["a_model", "b"]} | {f"k = {k}": "95.1 ± 0.4" for k in range(9)})
+    tex = write(tmp_path, wide.assign(ks=[ks, "4, 6"]), notes=["N."])["tex"]
+    assert "a\\_model & 95.1" in tex
+    assert "1, 2, 3, 4, \\\\*\n" in tex
+    assert " & $\\pm$ 0.4" in tex
+    assert "6, 8, 12, 16 \\\\\\addlinespace[2pt]\n" in tex
+    assert "landscape" not in tex
+    assert "Overfull" not in compile_latex(tmp_path, "table.tex")
+    narrow = wide[["model", "k = 0"]]
+    assert "95.1 $\\pm$ 0.4" in write(tmp_path, narrow)["tex"]
+
+
+def test_headings_over_columns_count_for_the_width(tmp_path: Path) -> None:
+    frame = pd.DataFrame({f"k{k}": [0.5] * 3 for k in range(6)})
+    styles = [ColumnStyle(f"k{k}", span=f"a long heading {k}") for k in range(6)]
+    tex = write(tmp_path, frame, columns=styles)["tex"]
+    assert "tabcolsep" in tex
+    assert "Overfull" not in compile_latex(tmp_path, "table.tex")
+
+
+WORDS = "This note has a good many words, of which not all can stand on one line. "
+
+
+def left_and_width(tmp_path: Path, words: str) -> tuple[float, float]:
+    """Left edge and width, in points, of the lines that hold only such words."""
+    done = subprocess.run(
+        ["pdftotext", "-bbox", "paper.pdf", "-"], cwd=tmp_path, capture_output=True, check=True
+    )
+    found = re.findall(
+        r'xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)" yMax="[\d.]+">([^<]+)<',
+        done.stdout.decode(),
+    )
+    boxes = [(float(a), float(b)) for a, b, word in found if word in words.split()]
+    left, right = min(a for a, _ in boxes), max(b for _, b in boxes)
+    return left, right - left
+
+
+@pytest.mark.parametrize("n_rows", [3, 60])
+def test_notes_are_as_wide_as_their_table(tmp_path: Path, n_rows: int) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: what LaTeX printed is not read back here")
+    frame = pd.DataFrame({"first": ["x" * 20] * n_rows, "second": ["y" * 20] * n_rows})
+    styles = [ColumnStyle("first"), ColumnStyle("second")]
+    write(tmp_path, frame, columns=styles, notes=[WORDS * 3])
+    for _ in range(3 if n_rows > 45 else 1):
+        compile_latex(tmp_path, "table.tex")
+    left, width = left_and_width(tmp_path, f"{'x' * 20} {'y' * 20}")
+    note_left, note_width = left_and_width(tmp_path, WORDS)
+    assert note_left == pytest.approx(left, abs=1.5)
+    assert note_width == pytest.approx(width, abs=3)
+
+
+def test_a_note_is_neither_wider_than_the_line_nor_a_thin_column(tmp_path: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: what LaTeX printed is not read back here")
+    write(tmp_path, pd.DataFrame({"n": [1]}), notes=[WORDS * 3])
+    compile_latex(tmp_path, "table.tex")
+    assert left_and_width(tmp_path, WORDS)[1] == pytest.approx(0.4 * 345, abs=3)
+    wide = pd.DataFrame({f"k{k}": ["0.123456789012345"] for k in range(9)})
+    write(tmp_path, wide, notes=[WORDS * 3])
+    compile_latex(tmp_path, "table.tex")
+    assert left_and_width(tmp_path, WORDS)[1] == pytest.approx(345, abs=3)
+
+
+def test_captions_keep_their_size_in_long_tables(tmp_path: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: what LaTeX printed is not read back here")
+    wide = pd.DataFrame({f"k{k}": ["1234567890"] * 60 for k in range(7)})
+    sizes = []
+    for rows in (wide.iloc[:3], wide):
+        tex = write(tmp_path, rows, caption="Somewhat captioned table")["tex"]
+        assert "scriptsize" in tex
+        compile_latex(tmp_path, "table.tex")
+        sizes.append(left_and_width(tmp_path, "Table 1: Somewhat captioned table")[1])
+    assert sizes[0] == pytest.approx(sizes[1], abs=0.1)
+
+
+def test_long_tables_blank_repeated_groups_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": ["x"] * 40 + ["y"] * 40, "b": [*["low"] * 20, *["high"] * 20] * 2})
+    frame["n"] = np.arange(80)
+    styles = [ColumnStyle("a", group=True), ColumnStyle("b", group=True), ColumnStyle("n")]
+    tex = write(tmp_path, frame, columns=styles)["tex"]
+    assert "longtable" in tex
+    rows = [line.split(" & ")[:2] for line in tex.splitlines() if re.search(r" & \d+ \\\\$", line)]
+    assert len(rows) == 80
+    assert {i: row for i, row in enumerate(rows) if row != ["", ""]} == {
+        0: ["x", "low"], 20: ["", "high"], 40: ["y", "low"], 60: ["", "high"],
+    }  # fmt: skip
+
+
+def test_names_in_words() -> None:
+    expected = {
+        "object_count": "object count",
+        "entropy_lab": "entropy lab",
+        "prefill_ms": "prefill",
+        "ttft_ms": "time to first token",
+        "n_images": "images",
+        "C(k)[2]": "k = 2",
+        "C(k)[2]:c": "k = 2 × c",
+        "C(k)[16]:question_type[a_b]": "k = 16 × question type: a_b",
+        "x:c": "x × c",
+        "I(x**2)": "x²",
+        "I(x**2):c": "x² × c",
+        "I(c ** 13)": "c¹³",
+        "question_type[compare]": "question type: compare",
+        "C(question_type)[compare]": "question type: compare",
+        "question_type[yes:no]": "question type: yes:no",
+        "Intercept": "intercept",
+        "c": "c",
+        "order": "order",
+    }
+    assert {name: names.readable(name) for name in expected} == expected
+    for name in ["fixed4_3k", "org/a_model:7b", "Qwen3-VL-30B", "", ":", "n_words", "a:b", "x²"]:
+        assert names.readable(name) == name
+
+
+def test_names_are_words_in_print_and_raw_in_the_csv(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "model": ["object_count", "m_1"],
+            "metric": ["object_count", None],
+            "term": ["I(x**2):c", "C(k)[2]"],
+            "n_images": [1, 2],
+        }
+    )
+    texts = write(tmp_path, frame)
+    assert texts["csv"].startswith(
+        "model,metric,term,n_images\nobject_count,object_count,I(x**2):c"
+    )
+    assert "| object_count | object count | x² × c |" in texts["md"]
+    assert "model & metric & term & images" in texts["tex"]
+    assert "object\\_count & object count & x$^2$ $\\times$ c & 1" in texts["tex"]
+    assert "m\\_1 & -- & k = 2 & 2" in texts["tex"]
+    compile_latex(tmp_path, "table.tex", preamble="\\usepackage[utf8]{inputenc}\n")
+    styles = default_styles(frame, group=["model"])
+    assert [style.group for style in styles] == [True, False, False, False]
+
+
+def test_intervals_do_not_hide_on_which_side_of_zero_they_end(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "estimate": [0.0021, 0.0123, 0.5],
+            "low": [0.0002, -0.0002, -0.00001],
+            "high": [0.003, 0.012, 0.0],
+        }
+    )
+
+    def intervals(*styles: ColumnStyle) -> list[list[str]]:
+        lines = write(tmp_path, frame, columns=styles)["md"].splitlines()[4:]
+        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+    assert intervals(ColumnStyle("low", kind="number", decimals=3, upper="high")) == [
+        ["[0.0002, 0.0030]"], ["[−0.0002, 0.0120]"], ["[−0.0000, 0.0000]"],
+    ]  # fmt: skip
+    assert intervals(ColumnStyle("low", kind="proportion", decimals=4, upper="high")) == [
+        ["[.00020, .00300]"], ["[−.00020, .01200]"], ["[−.00001, .00000]"],
+    ]  # fmt: skip
+    assert intervals(ColumnStyle("low", kind="points", decimals=1, upper="high"))[1:] == [
+        ["[−0.02, +1.20]"], ["[−0.00, 0.00]"],
+    ]  # fmt: skip
+    frame["low"] = [0.001, -0.002, 0.3]
+    aligned = intervals(
+        ColumnStyle("estimate", kind="number"),
+        ColumnStyle("low", kind="number", upper="high", like="estimate"),
+    )
+    assert aligned[0] == ["0.0021", "[0.0010, 0.0030]"]
+    assert intervals(ColumnStyle("low", kind="number", upper="high"))[0] == ["[0.00100, 0.00300]"]
 
 
 @settings(max_examples=60)
@@ -207,15 +381,18 @@ def test_booktabs_layout(tmp_path: Path) -> None:
     assert tex == (
         "% Needs the LaTeX package booktabs.\n"
         "\\begin{table}[htbp]\n\\centering\n\\caption{C}\\label{tab:c}\\par\\smallskip\n"
-        "\\begin{tabular}{@{}llrr@{}}\n\\toprule\n"
+        "\\sbox0{%\n\\begin{tabular}{@{}llrr@{}}\n\\toprule\n"
         " &  & \\multicolumn{2}{c}{accuracy} \\\\\n\\cmidrule(lr){3-4}\n"
         "model & bucket & k = 1 (\\%) & k = 2 \\\\\n\\midrule\n"
         "a & low & 50.0 & 0.500 \\\\\n"
         " & high & 25.0 & 0.250 \\\\\n"
         "\\addlinespace\n"
         "b & low & -- & -- \\\\\n"
-        "\\bottomrule\n\\end{tabular}\n"
-        "\\par\\smallskip\\parbox{\\linewidth}{\\footnotesize N.}\n\\end{table}\n"
+        "\\bottomrule\n\\end{tabular}}\n"
+        "\\dimen0=\\wd0 \\ifdim\\dimen0<.4\\linewidth \\dimen0=.4\\linewidth \\fi\n"
+        "\\ifdim\\dimen0>\\linewidth \\dimen0=\\linewidth \\fi\n"
+        "\\usebox0\\par\\smallskip\n"
+        "\\parbox{\\dimen0}{\\footnotesize N.}\n\\end{table}\n"
     )
 
 

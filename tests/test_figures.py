@@ -173,6 +173,15 @@ def assert_tidy(fig: Figure) -> None:
             assert np.all((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
 
 
+def legend_texts(fig: Figure) -> list[str]:
+    return [text.get_text() for text in fig.legends[0].get_texts()]
+
+
+def footnote(fig: Figure) -> str:
+    notes = [text for text in fig.texts if text.get_label() == "footnote"]
+    return " ".join(text.get_text().replace("\n", " ") for text in notes)
+
+
 def tick_texts(axis: Any) -> list[str]:
     return [label.get_text() for label in axis.get_ticklabels() if label.get_text()]
 
@@ -280,6 +289,7 @@ def test_latency_axes_start_at_zero() -> None:
 def test_frontier_names_models_without_latency_and_every_k() -> None:
     fig = draw("frontier")
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["fixed4", "anyk"]
+    assert legend_texts(fig)[-1] == "dominated (point estimates)"
     label = fig.get_supxlabel()
     assert label == "prefill latency (ms) on cpu-1thread-fp32\nno latency: fixed4_3k, anyk_3k"
     (top,) = fig.axes[0].child_axes
@@ -294,7 +304,7 @@ def test_frontier_without_any_latency_is_refused() -> None:
 def test_frontier_points() -> None:
     cost = np.array([1.0, 2.0, 2.0, 3.0, 4.0, 4.0])
     value = np.array([0.5, 0.7, 0.6, 0.7, 0.9, 0.9])
-    assert list(on_frontier(cost, value)) == [True, True, False, False, True, False]
+    assert list(on_frontier(cost, value)) == [True, True, False, False, True, True]
 
 
 @given(arrays(float, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 4)))
@@ -305,7 +315,10 @@ def test_every_point_off_the_frontier_is_beaten_by_one_on_it(points: Any) -> Non
     for i in np.flatnonzero(~on):
         assert np.any(on & (cost <= cost[i]) & (value >= value[i]))
     for i, j in itertools.permutations(np.flatnonzero(on), 2):
-        assert cost[i] < cost[j] or value[i] > value[j]
+        same = cost[i] == cost[j] and value[i] == value[j]
+        assert same or cost[i] < cost[j] or value[i] > value[j]
+    # The order of the points tells nothing, ties included.
+    np.testing.assert_array_equal(on_frontier(cost[::-1], value[::-1]), on[::-1])
 
 
 def test_optimal_k_marks_what_the_frames_say() -> None:
@@ -338,7 +351,61 @@ def test_optimal_k_without_a_common_test_has_no_strip() -> None:
     data = study()
     fig = figures.optimal_k(data.by_bucket, data.common.iloc[:0])
     assert tick_texts(fig.axes[0].yaxis) == ["low", "mid", "high"]
-    assert "serves both ends (p)" not in [text.get_text() for text in fig.legends[0].get_texts()]
+    assert legend_texts(fig) == [
+        "bootstrap share of best k (%)",
+        "best k",
+        "not distinguishable from it at .05",
+    ]
+
+
+def test_optimal_k_names_what_the_strip_shows() -> None:
+    assert legend_texts(draw("optimal"))[-2:] == ["not rejected at both ends (p)", "rejected (p)"]
+
+
+def test_every_tied_best_k_has_its_dot() -> None:
+    rows = pd.DataFrame(
+        {
+            "model": "m",
+            "bucket": ["low"] * 4 + ["high"] * 4,
+            "k": [1, 2, 4, 8] * 2,
+            "share": [0.3, 0.3, 0.4, 0.0, 0.1, 0.2, 0.3, 0.4],
+            "best": [True, True, False, True, False, False, False, True],
+            "in_set": True,
+        }
+    )
+    common = pd.DataFrame(
+        {"model": "m", "k": [1, 2, 4, 8], "serves_both": True, "p": [1.0, 0.997, 0.5, 0.06]}
+    )
+    fig = figures.optimal_k(rows, common)
+    assert_tidy(fig)
+    dots = {
+        (round(x[0] - 0.35), round(y[0] - 0.33))
+        for x, y in (line.get_data() for line in fig.axes[0].get_lines())
+    }
+    assert dots == {(0, 0), (1, 0), (3, 0), (3, 1)}
+    texts = [text.get_text() for text in fig.axes[0].texts]
+    assert texts[-4:] == ["1", ">.99", ".50", ".060"]
+
+
+def test_footnotes_say_what_the_intervals_are() -> None:
+    paired = "95 %, clustered by image; k are paired within questions, so overlap is no test"
+    assert footnote(draw("accuracy")) == f"bands: {paired}; y axes differ"
+    times = "x: mean over all timed samples, the same for every bucket"
+    assert footnote(draw("frontier")) == f"bars: {paired}; {times}; axes differ"
+    assert footnote(draw("latency")).startswith("bars: 95 %, clustered by image;")
+    one = study().curves.query("model == 'anyk'")
+    assert footnote(figures.accuracy_curves(one, metric="object_count")) == f"bands: {paired}"
+    bare = one.assign(ci_low=np.nan, ci_high=np.nan)
+    assert footnote(figures.accuracy_curves(bare, metric="object_count")) == ""
+
+
+def test_a_footnote_stands_below_the_label_of_the_axes() -> None:
+    for fig in (draw("accuracy"), draw("frontier")):
+        fig.draw_without_rendering()
+        (note,) = [text for text in fig.texts if text.get_label() == "footnote"]
+        label = fig._supxlabel  # type: ignore[attr-defined]
+        assert note.get_window_extent().y0 >= 0
+        assert note.get_window_extent().y1 < label.get_window_extent().y0
 
 
 def test_example_images_carry_their_values() -> None:

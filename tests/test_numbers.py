@@ -97,6 +97,15 @@ def test_decimals_follow_the_median() -> None:
     assert numbers.decimals_for([1e-12]) == 6
 
 
+def test_a_bound_that_would_read_as_zero_gets_a_decimal_more() -> None:
+    assert numbers.decimals_that_show_signs([0.0002, 0.003], 3) == 4
+    assert numbers.decimals_that_show_signs([-0.0002, 0.003], 3) == 4
+    assert numbers.decimals_that_show_signs([0.0, 0.003], 3) == 3
+    assert numbers.decimals_that_show_signs([-0.0006, NAN], 3) == 3
+    assert numbers.decimals_that_show_signs([0.4], 0) == 1
+    assert numbers.decimals_that_show_signs([], 2) == 2
+
+
 @given(st.floats(0, 1))
 def test_a_p_reads_back_to_its_rounding(p: float) -> None:
     text = numbers.p_number(p)

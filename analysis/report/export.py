@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.report import latex, markdown, names, numbers
+from analysis.report import latex_table, markdown, names, numbers
 from complexity.files import write_text
 
 Kind = Literal[
@@ -135,13 +135,16 @@ def write_table(
     return paths
 
 
-def default_styles(frame: pd.DataFrame) -> list[ColumnStyle]:
+def default_styles(frame: pd.DataFrame, group: Collection[str] = ()) -> list[ColumnStyle]:
     """Style every column by its type: flags, whole numbers, numbers, lists of k, else text.
 
     A float column named ``p`` or ``p_…`` is shown as p-values; the columns ``metric``,
-    ``phase`` and ``term`` hold names.
+    ``phase`` and ``term`` hold names. The columns in `group` group the rows.
     """
-    return [ColumnStyle(str(name), kind=_kind_of(str(name), frame[name])) for name in frame]
+    return [
+        ColumnStyle(str(name), kind=_kind_of(str(name), frame[name]), group=str(name) in group)
+        for name in frame
+    ]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -178,7 +181,7 @@ def to_latex(
     notes: Sequence[str] = (),
 ) -> str:
     """Spell a frame as a LaTeX table with booktabs rules (see `write_table`)."""
-    return latex.table(
+    return latex_table.table(
         [_header(style) for style in columns],
         list(zip(*(_cells(frame, style) for style in columns), strict=True)),
         align=_align(columns),

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.manifest import Study
-from analysis.report.content import ALL
+from analysis.report.measured import ALL
 from analysis.report.numbers import k_list, number, p_value, percent, points, signed
 
 WIDTH = 92

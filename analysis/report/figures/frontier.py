@@ -78,8 +78,9 @@ def frontier(
             _name_k(ax, of_model)
         label = f"{frames.phase_words(phase)} on {device}"
         layout.below(fig, label + f"\nno latency: {', '.join(untimed)}" * bool(untimed))
-        notes = [*frames.interval_notes(timed, "bars"), "x: mean over all timed samples, one "
-                 "for all buckets", *["axes differ"] * (len(models) > 1)]  # fmt: skip
+        notes = frames.interval_notes(timed, "bars")
+        notes.append("x: mean over all timed samples, the same for every bucket")
+        notes += ["axes differ"] * (len(models) > 1)
         layout.footnote(fig, notes)
         handles = [
             Line2D(

@@ -20,7 +20,7 @@ K_LABEL = "active experts k (log scale)"
 _TITLE = "panel title"
 _FOOTNOTE = "footnote"
 _FOOTNOTE_SIZE = 6.5
-_EDGE = 0.04  # inches between a footnote and the figure's edges
+_EDGE = 0.03  # inches between a footnote and the figure's edges
 _LINE = 0.145  # inches: a line of 8 to 9 points
 _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
@@ -103,7 +103,12 @@ def footnote(fig: Figure, parts: Sequence[str]) -> None:
     while text.get_window_extent(_renderer(fig)).width > room and length > 20:
         length -= 1
         text.set_text("\n".join(wrap(words, length)))
-    _grow(fig, text.get_window_extent(_renderer(fig)).height / fig.dpi + _EDGE)
+    # Lines of like length look better than a last one of a single word.
+    lines = text.get_text().count("\n") + 1
+    while len(wrap(words, length - 1)) == lines:
+        length -= 1
+    text.set_text("\n".join(wrap(words, length)))
+    _grow(fig, text.get_window_extent(_renderer(fig)).height / fig.dpi + 3 * _EDGE)
 
 
 def is_first_column(ax: Axes) -> bool:
@@ -182,7 +187,7 @@ def _arrange(fig: Figure) -> None:
     (note,) = notes
     width, height = fig.get_size_inches()
     note.set_position((_EDGE / width, _EDGE / height))
-    taken = note.get_window_extent(_renderer(fig)).height / fig.dpi + _EDGE
+    taken = note.get_window_extent(_renderer(fig)).height / fig.dpi + 3 * _EDGE
     engine.set(rect=(0, taken / height, 1, 1 - taken / height))
     engine.execute(fig)
     label: Any = fig._supxlabel  # type: ignore[attr-defined]

@@ -1,67 +1,16 @@
-"""Write a run's tables and figures from the files of the stages before."""
+"""Write a run's tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from analysis.optimum.common import DRAWS
-from analysis.report import content, numbers
+from analysis.report import answered, measured, numbers
 from analysis.report.export import ColumnStyle, write_table
-from complexity.image import prepare
-from complexity.sources import ImageSource
-
-EXAMPLES_PER_BUCKET = 5
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a report is made of.
-
-    Attributes
-    ----------
-    primary : str
-        The primary complexity metric.
-    complexity, samples : DataFrame
-        Their tables.
-    labels : dict of str to Series
-        Bucket of each image, by metric.
-    ranges : dict of str to dict
-        Range of each bucket in words, by metric.
-    images : ImageSource
-        Where the example images come from.
-    table : DataFrame or None
-        The analysis table; None without results, and then the rest is empty.
-    latency : DataFrame or None
-        The latency table.
-    choice : tuple of str or None
-        Device and phase that the accuracy-latency frontier uses.
-    answers : list of dict
-        `optimum/*.json`, primary metric first.
-    accuracy_fits, latency_fits : list of dict
-        `fits/*.json`; accuracy of the primary metric.
-    """
-
-    primary: str
-    complexity: pd.DataFrame
-    samples: pd.DataFrame
-    labels: Mapping[str, pd.Series]
-    ranges: Mapping[str, Mapping[str, str]]
-    images: ImageSource
-    table: pd.DataFrame | None
-    latency: pd.DataFrame | None
-    choice: tuple[str, str] | None
-    answers: Sequence[Mapping[str, Any]]
-    accuracy_fits: Sequence[Mapping[str, Any]]
-    latency_fits: Sequence[Mapping[str, Any]]
-
-    def primary_answers(self) -> list[Mapping[str, Any]]:
-        """Answers of the primary metric."""
-        return [answer for answer in self.answers if answer["metric"] == self.primary]
+from analysis.report.material import Material
+from analysis.report.wide import across, plus_minus
 
 
 def write_tables(material: Material, folder: Path) -> list[Path]:
@@ -81,7 +30,7 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     """
     m = material
     paths = write_table(
-        content.descriptives(m.complexity, m.samples, m.labels),
+        measured.descriptives(m.complexity, m.samples, m.labels),
         folder / "descriptives",
         caption="Visual complexity of the images, overall and by bucket.",
         label="tab:descriptives",
@@ -104,75 +53,15 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     return paths
 
 
-def write_figures(material: Material, folder: Path) -> list[Path]:
-    """Write every figure as PDF, SVG and PNG.
-
-    Parameters
-    ----------
-    material : Material
-        What to draw.
-    folder : Path
-        The run's `figures/` folder.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
-    from analysis.report import figures
-
-    m = material
-    ranges = m.ranges[m.primary]
-    paths = figures.save(
-        figures.example_images(_examples(m), metric=m.primary), folder / "example_images"
-    )
-    if m.table is None:
-        return paths
-    accuracy = content.accuracy_by_k(m.table, m.labels[m.primary])
-    by_bucket = accuracy[accuracy["bucket"] != content.ALL]
-    paths += figures.save(
-        figures.accuracy_curves(by_bucket, metric=m.primary, bucket_ranges=ranges),
-        folder / "accuracy_vs_k",
-    )
-    answers = m.primary_answers()
-    paths += figures.save(
-        figures.optimal_k(
-            content.bootstrap_shares(answers),
-            content.common_k(answers),
-            ranges,
-            metric=m.primary,
-        ),
-        folder / "optimal_k_vs_complexity",
-    )
-    if m.latency is None or not len(m.latency):
-        return paths
-    latency = content.latency_by_k(m.latency, m.samples, m.labels[m.primary])
-    overall = latency[latency["bucket"] == content.ALL]
-    paths += figures.save(figures.latency_curves(overall), folder / "latency_vs_k")
-    if m.choice is not None:
-        device, phase = m.choice
-        chosen = latency[(latency["device"] == device) & (latency["phase"] == phase)]
-        front = content.frontier(accuracy, chosen)
-        front = front[front["bucket"] != content.ALL]
-        if len(front):
-            paths += figures.save(
-                figures.frontier(
-                    front, device=device, phase=phase, metric=m.primary, bucket_ranges=ranges
-                ),
-                folder / "accuracy_latency_frontier",
-            )
-    return paths
-
-
 def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     assert m.table is not None
     ranges = f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."
-    accuracy = content.accuracy_by_k(m.table, m.labels[m.primary])
+    accuracy = measured.accuracy_by_k(m.table, m.labels[m.primary])
     paths = write_table(
         accuracy, folder / "accuracy_by_k", formats=("csv",), caption="", label="tab:accuracy-by-k"
     )
     paths += write_table(
-        content.across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy),
+        across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy),
         folder / "accuracy_by_k",
         formats=("md", "tex"),
         caption=f"Accuracy (%) by active experts k and {m.primary}.",
@@ -184,7 +73,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.optimal_k(m.answers),
+        answered.optimal_k(m.answers),
         folder / "optimal_k",
         caption="Accuracy-optimal number of active experts k by complexity.",
         label="tab:optimal-k",
@@ -209,7 +98,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.interactions(m.answers),
+        answered.interactions(m.answers),
         folder / "interaction_tests",
         caption="Does the curve of accuracy in k change with complexity?",
         label="tab:interaction-tests",
@@ -236,7 +125,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.shifts(m.answers),
+        answered.shifts(m.answers),
         folder / "shift_tests",
         caption="Does the optimal k shift with complexity?",
         label="tab:shift-tests",
@@ -264,7 +153,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             "end, limit its upper 95 % limit, simultaneous over all pairs of k and both ends.",
         ],
     )
-    by_k = content.p_by_k(m.answers)
+    by_k = answered.p_by_k(m.answers)
     paths += write_table(
         by_k,
         folder / "p_by_k",
@@ -273,19 +162,19 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         label="tab:p-by-k",
     )
     paths += write_table(
-        content.across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p)),
+        across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p)),
         folder / "p_by_k",
         formats=("md", "tex"),
         caption="p of the null that this k is optimal at both ends of complexity.",
         label="tab:p-by-k",
         notes=["The k with p above .05 are a confidence set for one k that serves both ends."],
     )
-    gains = content.gains_by_k(m.primary_answers())
+    gains = answered.gains_by_k(m.primary_answers())
     paths += write_table(
         gains, folder / "gains_by_k", formats=("csv",), caption="", label="tab:gains-by-k"
     )
     paths += write_table(
-        content.across(gains, ["model", "reference", "group"], _points),
+        across(gains, ["model", "reference", "group"], _points),
         folder / "gains_by_k",
         formats=("md", "tex"),
         caption=f"Accuracy of each k against the reference k, by {m.primary} (points).",
@@ -298,7 +187,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.quadratics(m.answers),
+        answered.quadratics(m.answers),
         folder / "quadratic",
         caption="Second opinion on a shift: the quadratic in log2 k.",
         label="tab:quadratic",
@@ -325,7 +214,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.coefficients(m.accuracy_fits, ["model", "curve"]),
+        answered.coefficients(m.accuracy_fits, ["model", "curve"]),
         folder / "coefficients_accuracy",
         caption=f"Logit of the score on k, {m.primary} (c, standardised) and covariates.",
         label="tab:coefficients-accuracy",
@@ -338,13 +227,13 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
 def _latency_tables(m: Material, folder: Path) -> list[Path]:
     assert m.latency is not None
     keys = ["device", "phase", "model"]
-    latency = content.latency_by_k(m.latency, m.samples, m.labels[m.primary])
+    latency = measured.latency_by_k(m.latency, m.samples, m.labels[m.primary])
     paths = write_table(
         latency, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
     )
-    carried = latency[latency["carried_by"].notna() & (latency["bucket"] == content.ALL)]
+    carried = latency[latency["carried_by"].notna() & (latency["bucket"] == measured.ALL)]
     paths += write_table(
-        content.across(latency, [*keys, "bucket", "n_items"], _milliseconds),
+        across(latency, [*keys, "bucket", "n_items"], _milliseconds),
         folder / "latency_by_k",
         formats=("md", "tex"),
         caption=f"Mean latency (ms) by active experts k and {m.primary}.",
@@ -368,7 +257,7 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         for warning in fit["warnings"]
     ]
     paths += write_table(
-        content.coefficients(m.latency_fits, keys),
+        answered.coefficients(m.latency_fits, keys),
         folder / "coefficients_latency",
         caption="Linear mixed models of latency (ms).",
         label="tab:coefficients-latency",
@@ -380,7 +269,7 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        content.variance_components(m.latency_fits, keys),
+        answered.variance_components(m.latency_fits, keys),
         folder / "random_effects_latency",
         caption="Random-effect standard deviations of the latency models (ms).",
         label="tab:random-effects-latency",
@@ -408,40 +297,15 @@ def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
 
 
 def _accuracy(row: Any) -> str:
-    return _plus_minus(100 * row.accuracy, 100 * (row.ci_high - row.ci_low) / 2, 1)
+    return plus_minus(100 * row.accuracy, 100 * (row.ci_high - row.ci_low) / 2, 1)
 
 
 def _points(row: Any) -> str:
-    return _plus_minus(100 * row.gain, 100 * (row.ci_high - row.ci_low) / 2, 1, signed=True)
+    return plus_minus(100 * row.gain, 100 * (row.ci_high - row.ci_low) / 2, 1, signed=True)
 
 
 def _milliseconds(row: Any) -> str:
-    return _plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 3 if row.mean_ms < 5 else 2)
-
-
-def _plus_minus(value: float, half: float, decimals: int, *, signed: bool = False) -> str:
-    spell = numbers.signed if signed else numbers.number
-    return f"{spell(value, decimals)} ± {numbers.number(half, decimals)}"
-
-
-def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:
-    """Pick images spread over each bucket, always the same ones."""
-    readable = m.complexity[m.complexity["width"].notna()]
-    values = readable.set_index("image_id")[m.primary].dropna()
-    bucket = m.labels[m.primary]
-    chosen: dict[str, list[tuple[str, Any, float]]] = {}
-    for name in bucket.cat.categories:
-        of_bucket = values.loc[values.index.isin(bucket.index[bucket == name])]
-        ranked = of_bucket.reset_index().sort_values([m.primary, "image_id"], kind="stable")
-        if not len(ranked):
-            continue
-        n = min(EXAMPLES_PER_BUCKET, len(ranked))
-        positions = [round((i + 0.5) / n * len(ranked) - 0.5) for i in range(n)]
-        picked = [str(image) for image in ranked["image_id"].iloc[positions]]
-        chosen[str(name)] = [
-            (image, prepare(m.images.read(image)).rgb, float(values.loc[image])) for image in picked
-        ]
-    return chosen
+    return plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 3 if row.mean_ms < 5 else 2)
 
 
 def _spelled(ranges: Mapping[str, str]) -> str:

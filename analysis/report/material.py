@@ -1,0 +1,57 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from complexity.sources import ImageSource
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
+
+    Attributes
+    ----------
+    primary : str
+        The primary complexity metric.
+    complexity, samples : DataFrame
+        Their tables.
+    labels : dict of str to Series
+        Bucket of each image, by metric.
+    ranges : dict of str to dict
+        Range of each bucket in words, by metric.
+    images : ImageSource
+        Where the example images come from.
+    table : DataFrame or None
+        The analysis table; None without results, and then the rest is empty.
+    latency : DataFrame or None
+        The latency table.
+    choice : tuple of str or None
+        Device and phase that the accuracy-latency frontier uses.
+    answers : list of dict
+        `optimum/*.json`, primary metric first.
+    accuracy_fits, latency_fits : list of dict
+        `fits/*.json`; accuracy of the primary metric.
+    """
+
+    primary: str
+    complexity: pd.DataFrame
+    samples: pd.DataFrame
+    labels: Mapping[str, pd.Series]
+    ranges: Mapping[str, Mapping[str, str]]
+    images: ImageSource
+    table: pd.DataFrame | None
+    latency: pd.DataFrame | None
+    choice: tuple[str, str] | None
+    answers: Sequence[Mapping[str, Any]]
+    accuracy_fits: Sequence[Mapping[str, Any]]
+    latency_fits: Sequence[Mapping[str, Any]]
+
+    def primary_answers(self) -> list[Mapping[str, Any]]:
+        """Answers of the primary metric."""
+        return [answer for answer in self.answers if answer["metric"] == self.primary]
