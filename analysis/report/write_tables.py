@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.optimum.common import DRAWS
 from analysis.report import answered, measured, numbers
-from analysis.report.export import ColumnStyle, write_table
+from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
+from analysis.report.names import readable
 from analysis.report.wide import across, plus_minus
 
 
@@ -35,16 +36,13 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
         caption="Visual complexity of the images, overall and by bucket.",
         label="tab:descriptives",
         columns=[
-            ColumnStyle("metric", group=True),
+            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("bucket"),
             ColumnStyle("n_images", "images", "count"),
             ColumnStyle("n_samples", "samples", "count"),
-            *(
-                ColumnStyle(name, kind="number", decimals=3)
-                for name in ("mean", "sd", "min", "max")
-            ),
+            *(ColumnStyle(name, kind="number") for name in ("mean", "sd", "min", "max")),
         ],
-        notes=[f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."],
+        notes=[_buckets(m, metric) for metric in m.ranges],
     )
     if m.table is not None:
         paths += _accuracy_tables(m, folder)
@@ -55,17 +53,19 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
 
 def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     assert m.table is not None
-    ranges = f"Buckets of {m.primary}: {_spelled(m.ranges[m.primary])}."
+    ranges = _buckets(m)
     accuracy = measured.accuracy_by_k(m.table, m.labels[m.primary])
     paths = write_table(
         accuracy, folder / "accuracy_by_k", formats=("csv",), caption="", label="tab:accuracy-by-k"
     )
+    wide = across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy)
     paths += write_table(
-        across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy),
+        wide,
         folder / "accuracy_by_k",
         formats=("md", "tex"),
-        caption=f"Accuracy (%) by active experts k and {m.primary}.",
+        caption=f"Accuracy (%) by active experts k and {readable(m.primary)}.",
         label="tab:accuracy-by-k",
+        columns=default_styles(wide, group=["model"]),
         notes=[
             "± is the half-width of the 95 % interval (normal, clustered by image). k are paired "
             "within questions: overlapping intervals are no test of a difference.",
@@ -78,7 +78,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="Accuracy-optimal number of active experts k by complexity.",
         label="tab:optimal-k",
         columns=[
-            ColumnStyle("metric", group=True),
+            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model", group=True),
             ColumnStyle("bucket"),
             ColumnStyle("complexity", "mean", "number"),
@@ -95,6 +95,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             "once, a test of its own that may keep a k which one bucket's set leaves out. "
             "Neither set is adjusted for the number of models and metrics; not rejected does "
             "not mean equally good.",
+            *(_buckets(m, metric) for metric in m.ranges),
         ],
     )
     paths += write_table(
@@ -103,7 +104,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="Does the curve of accuracy in k change with complexity?",
         label="tab:interaction-tests",
         columns=[
-            ColumnStyle("metric", group=True),
+            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
             ColumnStyle("n_images", "images", "count"),
             ColumnStyle("f", "F", "number", 2, span="logit"),
@@ -116,7 +117,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("p_linearity", "p", "p", span="linearity"),
         ],
         notes=[
-            f"Primary metric: {m.primary}. Robust Wald tests of all k × complexity terms, k as a "
+            f"Primary metric: {readable(m.primary)}. Robust Wald tests of all k × complexity terms, k as a "
             "factor, covariance clustered by image (CR1): in a logit, and in a linear "
             "probability model with the same terms. Linearity: k × c² terms in the logit, "
             "unadjusted.",
@@ -130,7 +131,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="Does the optimal k shift with complexity?",
         label="tab:shift-tests",
         columns=[
-            ColumnStyle("metric", group=True),
+            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
             ColumnStyle("images_low", "low", "count", span="images"),
             ColumnStyle("images_high", "high", "count", span="images"),
@@ -143,7 +144,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("cost_limit", "limit", "points", 2, span="least costly k"),
         ],
         notes=[
-            f"Primary metric: {m.primary}. p of the null that one k is optimal in the lowest and "
+            f"Primary metric: {readable(m.primary)}. p of the null that one k is optimal in the lowest and "
             "the highest bucket at once: intersection-union over k, image-cluster covariance, "
             f"Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is best at both. "
             "±1 SD: the same test on the curves of the saturated regression, unadjusted.",
@@ -161,24 +162,28 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="",
         label="tab:p-by-k",
     )
+    wide = across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p))
     paths += write_table(
-        across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p)),
+        wide,
         folder / "p_by_k",
         formats=("md", "tex"),
         caption="p of the null that this k is optimal at both ends of complexity.",
         label="tab:p-by-k",
+        columns=default_styles(wide, group=["metric"]),
         notes=["The k with p above .05 are a confidence set for one k that serves both ends."],
     )
     gains = answered.gains_by_k(m.primary_answers())
     paths += write_table(
         gains, folder / "gains_by_k", formats=("csv",), caption="", label="tab:gains-by-k"
     )
+    wide = across(gains, ["model", "reference", "group"], _points)
     paths += write_table(
-        across(gains, ["model", "reference", "group"], _points),
+        wide,
         folder / "gains_by_k",
         formats=("md", "tex"),
-        caption=f"Accuracy of each k against the reference k, by {m.primary} (points).",
+        caption=f"Accuracy of each k against the reference k, by {readable(m.primary)} (points).",
         label="tab:gains-by-k",
+        columns=default_styles(wide, group=["model", "reference"]),
         notes=[
             "Paired within questions, clustered by image; ± is the half-width of the 95 % "
             "interval, simultaneous over the k of a row. The reference is the k most accurate "
@@ -192,7 +197,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="Second opinion on a shift: the quadratic in log2 k.",
         label="tab:quadratic",
         columns=[
-            ColumnStyle("metric", group=True),
+            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
             ColumnStyle("wald_lack_of_fit", "Wald", "number", 1, span="lack of fit"),
             ColumnStyle("df_lack_of_fit", "df", "count", span="lack of fit"),
@@ -216,10 +221,15 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     paths += write_table(
         answered.coefficients(m.accuracy_fits, ["model", "curve"]),
         folder / "coefficients_accuracy",
-        caption=f"Logit of the score on k, {m.primary} (c, standardised) and covariates.",
+        caption=f"Logit of the score on k, {readable(m.primary)} (c, standardised) and covariates.",
         label="tab:coefficients-accuracy",
         columns=_coefficient_columns(["model", "curve"]),
-        notes=["Covariance clustered by image (CR1), t with images - 1 degrees of freedom."],
+        notes=[
+            f"Models: {'; '.join(sorted({fit['formula'] for fit in m.accuracy_fits}))} (x = log2 k). "
+            f"Reference: k = {min(m.primary_answers()[0]['ks'])}, and of each covariate the first "
+            "level. Covariance clustered by image (CR1), t with images − 1 degrees of freedom. "
+            f"Images and rows: {_sizes(m)}.",
+        ],
     )
     return paths
 
@@ -232,22 +242,28 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         latency, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
     )
     carried = latency[latency["carried_by"].notna() & (latency["bucket"] == measured.ALL)]
-    paths += write_table(
-        across(latency, [*keys, "bucket", "n_items"], _milliseconds),
-        folder / "latency_by_k",
-        formats=("md", "tex"),
-        caption=f"Mean latency (ms) by active experts k and {m.primary}.",
-        label="tab:latency-by-k",
-        notes=[
-            "n_items: timed samples; repeats are averaged within a sample. ± is the half-width of "
-            "the 95 % interval (normal, clustered by image). Medians and maxima are in the CSV.",
-            *(
-                f"{row.model}, {row.device}, {row.phase}, k = {row.k}: the mean is carried by "
-                f"{row.carried_by} (median {row.median_ms:.2f} ms, maximum {row.max_ms:.1f} ms)."
-                for row in carried.itertuples()
-            ),
-        ],
-    )
+    for phase, rows in latency.groupby("phase", sort=False):
+        wide = across(rows, ["device", "model", "bucket", "n_items"], _milliseconds)
+        name = readable(str(phase))
+        paths += write_table(
+            wide,
+            folder / f"latency_by_k_{phase}",
+            formats=("md", "tex"),
+            caption=f"Mean {name} latency (ms) by active experts k and {readable(m.primary)}.",
+            label=f"tab:latency-by-k-{phase}",
+            columns=default_styles(wide, group=["device", "model"]),
+            notes=[
+                "Repeats are averaged within a sample. ± is the half-width of the 95 % interval "
+                "(normal, clustered by image). Medians and maxima are in the CSV.",
+                *(
+                    f"{row.model}, {row.device}, k = {row.k}: the mean is carried by "
+                    f"{row.carried_by} (median {row.median_ms:.2f} ms, maximum "
+                    f"{row.max_ms:.1f} ms)."
+                    for row in carried[carried["phase"] == phase].itertuples()
+                ),
+                _buckets(m),
+            ],
+        )
     if not m.latency_fits:
         return paths
     methods = sorted({f"{fit['formula']} ({fit['method'].upper()})" for fit in m.latency_fits})
@@ -263,7 +279,7 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         label="tab:coefficients-latency",
         columns=_coefficient_columns(keys),
         notes=[
-            f"Models: {'; '.join(methods)}. k as a factor, c: standardised {m.primary}, order: "
+            f"Models: {'; '.join(methods)}. k as a factor, c: standardised {readable(m.primary)}, order: "
             "position in the run (0 to 1). Wald z.",
             *troubled,
         ],
@@ -274,9 +290,9 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         caption="Random-effect standard deviations of the latency models (ms).",
         label="tab:random-effects-latency",
         columns=[
-            *(ColumnStyle(key, group=True) for key in keys),
+            *_keys(keys),
             ColumnStyle("group"),
-            ColumnStyle("term"),
+            ColumnStyle("term", kind="name"),
             ColumnStyle("sd_or_corr", "SD", "number", 4),
             ColumnStyle("n_groups", "groups", "count"),
         ],
@@ -286,13 +302,13 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
 
 def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
     return [
-        *(ColumnStyle(key, group=True) for key in keys),
-        ColumnStyle("term"),
+        *_keys(keys),
+        ColumnStyle("term", kind="name"),
         ColumnStyle("estimate", kind="number", decimals=4),
         ColumnStyle("se", "SE", "number", 4),
         ColumnStyle("statistic", "t or z", "number", 2),
         ColumnStyle("p", kind="p"),
-        ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
+        ColumnStyle("ci_low", "95 % interval", "number", 4, upper="ci_high"),
     ]
 
 
@@ -308,5 +324,16 @@ def _milliseconds(row: Any) -> str:
     return plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 3 if row.mean_ms < 5 else 2)
 
 
-def _spelled(ranges: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {range_}" for name, range_ in ranges.items())
+def _keys(keys: Sequence[str]) -> list[ColumnStyle]:
+    return [ColumnStyle(key, kind="name" if key == "phase" else "text", group=True) for key in keys]
+
+
+def _buckets(m: Material, metric: str | None = None) -> str:
+    name = m.primary if metric is None else metric
+    ranges = ", ".join(f"{bucket} {range_}" for bucket, range_ in m.ranges[name].items())
+    return f"Buckets of {readable(name)}: {ranges}."
+
+
+def _sizes(m: Material) -> str:
+    sizes = {fit["model"]: (fit["n_groups"]["image_id"], fit["n_obs"]) for fit in m.accuracy_fits}
+    return "; ".join(f"{model} {images:,} and {rows:,}" for model, (images, rows) in sizes.items())
