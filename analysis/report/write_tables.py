@@ -75,12 +75,20 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     paths += write_table(
         answered.optimal_k(m.answers),
         folder / "optimal_k",
-        caption="Accuracy-optimal number of active experts k by complexity.",
+        formats=("csv",),
+        caption="",
+        label="tab:optimal-k",
+    )
+    paths += write_table(
+        answered.optimal_k(m.primary_answers()),
+        folder / "optimal_k",
+        formats=("md", "tex"),
+        caption=f"Accuracy-optimal number of active experts k by {readable(m.primary)}.",
         label="tab:optimal-k",
         columns=[
-            ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model", group=True),
             ColumnStyle("bucket"),
+            ColumnStyle("n_images", "images", "count"),
             ColumnStyle("complexity", "mean", "number"),
             ColumnStyle("tied", "best k", "ks"),
             ColumnStyle("share", "share", "proportion"),
@@ -93,9 +101,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             "k not rejected: not distinguishable from the best in this bucket at level .05. "
             "k for both ends: not rejected as optimal in the lowest and the highest bucket at "
             "once, a test of its own that may keep a k which one bucket's set leaves out. "
-            "Neither set is adjusted for the number of models and metrics; not rejected does "
-            "not mean equally good.",
-            *(_buckets(m, metric) for metric in m.ranges),
+            "Neither set is adjusted for the number of models; not rejected does not mean "
+            "equally good. All metrics are in the CSV.",
+            _buckets(m),
         ],
     )
     paths += write_table(
@@ -117,9 +125,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("p_linearity", "p", "p", span="linearity"),
         ],
         notes=[
-            f"Primary metric: {readable(m.primary)}. Robust Wald tests of all k × complexity terms, k as a "
-            "factor, covariance clustered by image (CR1): in a logit, and in a linear "
-            "probability model with the same terms. Linearity: k × c² terms in the logit, "
+            f"Primary metric: {readable(m.primary)}. Robust Wald tests of all k × complexity "
+            "terms, k as a factor, covariance clustered by image (CR1): in a logit, and in a "
+            "linear probability model with the same terms. Linearity: k × c² terms in the logit, "
             "unadjusted.",
             "Holm: over models for the primary metric, over all the rest for the others, each "
             "kind of test apart.",
@@ -144,9 +152,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("cost_limit", "limit", "points", 2, span="least costly k"),
         ],
         notes=[
-            f"Primary metric: {readable(m.primary)}. p of the null that one k is optimal in the lowest and "
-            "the highest bucket at once: intersection-union over k, image-cluster covariance, "
-            f"Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is best at both. "
+            f"Primary metric: {readable(m.primary)}. p of the null that one k is optimal in the "
+            "lowest and the highest bucket at once: intersection-union over k, image-cluster "
+            f"covariance, Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is best at both. "
             "±1 SD: the same test on the curves of the saturated regression, unadjusted.",
             "Holm: over models for the primary metric, over all the rest for the others. The "
             "sets of k (level .05) are not adjusted.",
@@ -225,9 +233,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         label="tab:coefficients-accuracy",
         columns=_coefficient_columns(["model", "curve"]),
         notes=[
-            f"Models: {'; '.join(sorted({fit['formula'] for fit in m.accuracy_fits}))} (x = log2 k). "
-            f"Reference: k = {min(m.primary_answers()[0]['ks'])}, and of each covariate the first "
-            "level. Covariance clustered by image (CR1), t with images − 1 degrees of freedom. "
+            f"Models: {'; '.join(sorted({fit['formula'] for fit in m.accuracy_fits}))} "
+            f"(x = log2 k). Reference: k = {min(m.primary_answers()[0]['ks'])}, and of each "
+            "covariate the first level. Covariance clustered by image (CR1), t with images − 1 degrees of freedom. "
             f"Images and rows: {_sizes(m)}.",
         ],
     )
@@ -279,8 +287,8 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         label="tab:coefficients-latency",
         columns=_coefficient_columns(keys),
         notes=[
-            f"Models: {'; '.join(methods)}. k as a factor, c: standardised {readable(m.primary)}, order: "
-            "position in the run (0 to 1). Wald z.",
+            f"Models: {'; '.join(methods)}. k as a factor, c: standardised "
+            f"{readable(m.primary)}, order: position in the run (0 to 1). Wald z.",
             *troubled,
         ],
     )
