@@ -154,8 +154,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         notes=[
             f"Primary metric: {readable(m.primary)}. p of the null that one k is optimal in the "
             "lowest and the highest bucket at once: intersection-union over k, image-cluster "
-            f"covariance, Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is best at both. "
-            "±1 SD: the same test on the curves of the saturated regression, unadjusted.",
+            f"covariance, Hansen recentring, {DRAWS:,} Monte Carlo draws; p = 1 where one k is "
+            "best at both. ±1 SD: the same test on the curves of the saturated regression, "
+            "unadjusted.",
             "Holm: over models for the primary metric, over all the rest for the others. The "
             "sets of k (level .05) are not adjusted.",
             "Least costly k: cost is the largest estimated shortfall from the best k at either "
@@ -235,8 +236,8 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         notes=[
             f"Models: {'; '.join(sorted({fit['formula'] for fit in m.accuracy_fits}))} "
             f"(x = log2 k). Reference: k = {min(m.primary_answers()[0]['ks'])}, and of each "
-            "covariate the first level. Covariance clustered by image (CR1), t with images − 1 degrees of freedom. "
-            f"Images and rows: {_sizes(m)}.",
+            "covariate the first level. Covariance clustered by image (CR1), t with images − 1 "
+            f"degrees of freedom. Images and rows: {_sizes(m)}.",
         ],
     )
     return paths
