@@ -127,7 +127,7 @@ def _model(answer: Mapping[str, Any], ranges: Mapping[str, str]) -> list[str]:
     if shift["common_k"]:
         lines = _indented(
             f"Not rejected as best at both ends ({ends}): k = {k_list(shift['common_k'])}. "
-            f"Test that no single k is: {p_value(shift['p'])}, {adjusted}."
+            f"Evidence that no single k is: {p_value(shift['p'])}, {adjusted}."
         )
     else:
         lines = _indented(f"No k is best at both ends ({ends}): {p_value(shift['p'])}, {adjusted}.")
