@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.numerals import k_list, p_value, percent
 from analysis.optimum import ShiftAnswer, analyse
-from analysis.report.numbers import k_list, p_value, percent
 from complexity.buckets import cut
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import plain

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from analysis import tables
 from analysis.datasets import by_image
@@ -130,7 +131,8 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
     unordered = analysis.buckets.column is not None and analysis.buckets.order is None
     answers: dict[str, list[dict[str, Any]]] = {}
     fits: dict[str, list[dict[str, Any]]] = {}
-    for metric in usable_metrics(study, folder):
+    metrics = usable_metrics(study, folder)
+    for metric in tqdm(metrics, desc="optimal k", unit="metric", disable=None, leave=False):
         found = analyse(
             table,
             metric,

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from analysis.mixed.logit import logit_clustered
 from analysis.mixed.wald import wald_test
+from analysis.numerals import p_value
 from analysis.optimum.answer import Optimum, ReportedTest
 from analysis.optimum.curves import CurveData, CurveFit, fit_curve, lack_of_fit_design, settled
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
-from analysis.report.numbers import p_value
 from complexity.errors import InputError, listing
 
 Array = NDArray[np.float64]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.numerals import p_value
 from analysis.optimum.answer import CurvePoint, Optimum, ShiftAnswer
 from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples, winners
 from analysis.optimum.common import DRAWS, CommonOptimum, common_optimum, gaussian_draws
@@ -28,7 +29,6 @@ from analysis.optimum.hypotheses import (
     why_no_size,
     widened_test,
 )
-from analysis.report.numbers import p_value
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 

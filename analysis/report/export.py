@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.report import latex_table, markdown, names, numbers
+from analysis import numerals
+from analysis.report import latex_table, markdown, names
 from complexity.files import write_text
 
 Kind = Literal[
@@ -256,7 +257,7 @@ def _cells(frame: pd.DataFrame, style: ColumnStyle) -> list[str]:
     if upper is None:
         return [show(value) for value in lower]
     return [
-        numbers.MISSING
+        numerals.MISSING
         if np.isnan(low) and np.isnan(high)
         else f"[{_bound(low, show)}, {_bound(high, show)}]"
         for low, high in zip(lower, upper, strict=True)
@@ -265,7 +266,7 @@ def _cells(frame: pd.DataFrame, style: ColumnStyle) -> list[str]:
 
 def _text_cell(value: object, kind: Kind) -> str:
     if _is_missing(value):
-        return numbers.MISSING
+        return numerals.MISSING
     if isinstance(value, list | tuple | np.ndarray):
         return ", ".join(str(item) for item in value) or "none"
     if kind == "flag":
@@ -276,7 +277,7 @@ def _text_cell(value: object, kind: Kind) -> str:
 def _bound(value: float, show: Callable[[float], str]) -> str:
     text = show(value)
     # A bound that rounds to zero from below still tells that the interval holds zero.
-    return numbers.MINUS + text if value < 0 and text[0] in "0." else text
+    return numerals.MINUS + text if value < 0 and text[0] in "0." else text
 
 
 def _float(value: object) -> float:
@@ -288,17 +289,17 @@ def _number_format(
 ) -> Callable[[float], str]:
     """Choose how a column is written, from the values that set its decimals."""
     if style.kind == "p":
-        return numbers.p_number
+        return numerals.p_number
     if style.kind == "count":
-        return numbers.count
+        return numerals.count
     scale = 100 if style.kind in ("percent", "points") else 1
     decimals = style.decimals
     if decimals is None:
         usual = {"percent": 1, "points": 1, "proportion": 2}
-        decimals = usual.get(style.kind, numbers.decimals_for(values))
+        decimals = usual.get(style.kind, numerals.decimals_for(values))
     if bounds is not None:
-        decimals = numbers.decimals_that_show_signs([scale * v for v in bounds], decimals)
+        decimals = numerals.decimals_that_show_signs([scale * v for v in bounds], decimals)
     if style.kind == "points":
-        return lambda value: numbers.signed(100 * value, decimals)
+        return lambda value: numerals.signed(100 * value, decimals)
     zero = style.kind != "proportion"
-    return lambda value: numbers.number(scale * value, decimals, leading_zero=zero)
+    return lambda value: numerals.number(scale * value, decimals, leading_zero=zero)

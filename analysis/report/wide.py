@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report import numbers
+from analysis import numerals
 
 
 def across(frame: pd.DataFrame, rows: Sequence[str], spell: Callable[[Any], str]) -> pd.DataFrame:
@@ -40,5 +40,5 @@ def across(frame: pd.DataFrame, rows: Sequence[str], spell: Callable[[Any], str]
 
 def plus_minus(value: float, half: float, decimals: int, *, signed: bool = False) -> str:
     """Spell an estimate and the half-width of its interval: ``96.1 ± 0.4``."""
-    spell = numbers.signed if signed else numbers.number
-    return f"{spell(value, decimals)} ± {numbers.number(half, decimals)}"
+    spell = numerals.signed if signed else numerals.number
+    return f"{spell(value, decimals)} ± {numerals.number(half, decimals)}"

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.manifest import Study
+from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.report.measured import ALL
-from analysis.report.numbers import k_list, number, p_value, percent, points, signed
 
 WIDTH = 92
 CEILING = 0.95

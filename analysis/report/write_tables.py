@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis import numerals
 from analysis.optimum.common import DRAWS
-from analysis.report import answered, measured, numbers
+from analysis.report import answered, measured
 from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
@@ -171,7 +172,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         caption="",
         label="tab:p-by-k",
     )
-    wide = across(by_k, ["metric", "model"], lambda row: numbers.p_number(row.p))
+    wide = across(by_k, ["metric", "model"], lambda row: numerals.p_number(row.p))
     paths += write_table(
         wide,
         folder / "p_by_k",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.report import numbers
+from analysis import numerals
 from analysis.report.figures import layout, style
 from analysis.report.names import readable
 
@@ -35,7 +35,7 @@ def example_images(groups: Mapping[str, Sequence[Example]], *, metric: str) -> F
         raise ValueError("example images: no image in any group")
     values = [value for group in groups.values() for _, _, value in group]
     whole = all(float(value).is_integer() for value in values)
-    decimals = 0 if whole else numbers.decimals_for(values)
+    decimals = 0 if whole else numerals.decimals_for(values)
     with style.paper():
         width = min(style.PAGE, 0.45 + 1.2 * columns)
         tile = (width - 0.45) / columns
@@ -50,7 +50,7 @@ def example_images(groups: Mapping[str, Sequence[Example]], *, metric: str) -> F
             row[0].set_ylabel(bucket)
             for ax, (_, rgb, value) in zip(row, group, strict=False):
                 ax.imshow(_shrunk(rgb))
-                ax.set_xlabel(numbers.number(value, decimals), labelpad=2)
+                ax.set_xlabel(numerals.number(value, decimals), labelpad=2)
         fig.supxlabel(readable(metric))
         return layout.settle(fig)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.report import numbers
+from analysis import numerals
 from analysis.report.figures import frames, layout, style
 from analysis.report.names import readable
 
@@ -117,7 +117,7 @@ def _tiles(ax: Axes, rows: pd.DataFrame, buckets: list[str], ks: list[int]) -> N
         ax.add_patch(_tile(x, y, facecolor=_shade(float(share)), edgecolor=frame))
         if share >= 0.005:
             weight = "bold" if best else "normal"
-            text = numbers.number(100 * float(share), 0)
+            text = numerals.number(100 * float(share), 0)
             ax.text(x, y, text, ha="center", va="center", fontsize=7, color=ink, fontweight=weight)
         if best:
             ax.plot(x + 0.35, y + 0.33, "o", color=ink, markersize=3.2, markeredgewidth=0)
@@ -147,8 +147,8 @@ def _drop_wide_numbers(ax: Axes) -> None:
 
 def _short_p(p: float) -> str:
     if p < 0.0995 or p == 1:
-        return numbers.p_number(p)
-    return ">.99" if p >= 0.995 else numbers.number(p, 2, leading_zero=False)
+        return numerals.p_number(p)
+    return ">.99" if p >= 0.995 else numerals.number(p, 2, leading_zero=False)
 
 
 def _keys() -> list[Any]:
