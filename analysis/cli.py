@@ -52,6 +52,23 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage, changed 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"optik {version('optik')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say and leave.")
+    ] = False,
+) -> None:
+    """Hold the options that go before a command."""
+
+
 @app.command()
 def demo(out: Out = Path("runs") / DEMO, workers: Workers = None, fresh: Fresh = False) -> None:
     """Answer the question on the study that ships.
@@ -134,7 +151,8 @@ def measure(
 
     frame = measure_sources(source, metrics=metrics, workers=workers, out=out)
     failed = frame["error"].notna()
-    typer.echo(f"{len(frame):,} images measured, table in {out}")
+    images = "1 image" if len(frame) == 1 else f"{len(frame):,} images"
+    typer.echo(f"{images} measured, table in {out}")
     if failed.any():
         typer.echo(f"{int(failed.sum()):,} with an error, for instance:")
         for row in frame[failed].head(5).itertuples():
@@ -218,6 +236,7 @@ def explain(metric: Any) -> str:
     import inspect
 
     low, high = metric.range
+    definition = inspect.cleandoc(metric.function.__doc__ or "").partition("\nParameters\n")[0]
     lines = [
         f"{metric.name} (version {metric.version})",
         f"  {metric.summary}",
@@ -225,7 +244,7 @@ def explain(metric: Any) -> str:
         f"  parameters: {', '.join(f'{k} = {v}' for k, v in metric.parameters.items()) or 'none'}",
         f"  source: {metric.reference}",
         "",
-        inspect.cleandoc(metric.function.__doc__ or ""),
+        definition.rstrip(),
     ]
     return "\n".join(lines)
 

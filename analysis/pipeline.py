@@ -47,6 +47,9 @@ class RunResult:
     kept: tuple[str, ...]
     answer: str
 
+    def __str__(self) -> str:
+        return self.answer
+
     def complexity(self) -> pd.DataFrame:
         """Read the complexity table: one row per image."""
         return stages.read_complexity(self.folder)

@@ -82,6 +82,7 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
     lines: list[str] = []
     for answer in answers:
         common, test = answer.common, answer.interaction
+        other, single = answer.interaction_probability, answer.single
         lines.append(f"{answer.model} by {answer.metric}")
         lines.append(
             f"  {answer.n_samples:,} samples of {answer.n_images:,} images, "
@@ -91,12 +92,17 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
             f"  one k at both ends ({answer.ends[0]}, {answer.ends[-1]}): {p_value(common.p)}; "
             + (f"k = {k_list(common.kept)} not rejected" if common.kept else "every k rejected")
         )
-        if test.p is None or test.statistic is None:
+        lines.append(
+            f"  one k for all: k = {single.k} costs at most {100 * single.limit:.1f} points at "
+            f"either end (estimated {100 * single.cost:.1f}; upper 95 % limit)"
+        )
+        if test.p is None or test.statistic is None or not test.df:
             lines.append(f"  interaction: {test.method}")
         else:
             lines.append(
-                f"  interaction: chi2({test.df:g}) = {test.statistic:.1f}, {p_value(test.p)} "
-                f"({test.method})"
+                f"  interaction: F({test.df:g}, {test.df_denom:g}) = "
+                f"{test.statistic / test.df:.2f}, {p_value(test.p)} on the logit scale"
+                + ("" if other.p is None else f"; {p_value(other.p)} on the probability scale")
             )
         for item in (*answer.optimum, answer.overall):
             lines.append(

@@ -32,6 +32,8 @@ BUCKETS = "buckets.json"
 TABLE = "table.parquet"
 JOIN = "join.json"
 DEFAULT_BUCKETS = 3
+#: Secondary metrics without an answer, with the reason.
+SET_ASIDE = "fits/set_aside.json"
 
 
 def measure(
@@ -111,7 +113,7 @@ def join_tables(
     )
     outputs = [folder / TABLE, folder / JOIN]
     tables.write_table(joined.table, outputs[0], ANALYSIS)
-    write_json(outputs[1], {**joined.report.to_dict(), "notes": notes})
+    write_json(outputs[1], {**joined.report.to_dict(), "reading": notes})
     return outputs
 
 
@@ -132,15 +134,22 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
     answers: dict[str, list[dict[str, Any]]] = {}
     fits: dict[str, list[dict[str, Any]]] = {}
     metrics = usable_metrics(study, folder)
+    set_aside: dict[str, str] = {}
     for metric in tqdm(metrics, desc="optimal k", unit="metric", disable=None, leave=False):
-        found = analyse(
-            table,
-            metric,
-            bucket_labels(study, samples, folder, metric),
-            covariates=[name for name in analysis.covariates if name != metric],
-            every_bucket=metric == analysis.primary.metric and unordered,
-            seed=study.manifest.seed,
-        )
+        try:
+            found = analyse(
+                table,
+                metric,
+                bucket_labels(study, samples, folder, metric),
+                covariates=[name for name in analysis.covariates if name != metric],
+                every_bucket=metric == analysis.primary.metric and unordered,
+                seed=study.manifest.seed,
+            )
+        except InputError as error:
+            if metric == analysis.primary.metric:
+                raise
+            set_aside[metric] = str(error)
+            continue
         answers[metric] = [answer.to_dict() for answer in found]
         fits[metric] = [
             {"model": answer.model, "metric": metric, **fitted.to_json()}
@@ -149,6 +158,9 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
         ]
     _adjust(answers, analysis.primary.metric, analysis.primary.model)
     outputs = []
+    if set_aside:
+        outputs.append(folder / SET_ASIDE)
+        write_json(folder / SET_ASIDE, set_aside)
     for metric, found_here in answers.items():
         path = folder / "optimum" / f"{metric}.json"
         write_json(path, found_here)

@@ -297,15 +297,19 @@ def test_samples_without_metric_or_covariate_are_left_out_and_said() -> None:
     table.loc[table["image_id"].isin(["i0003", "i0004"]), "objects"] = np.nan
     table.loc[table["sample_id"] == "i0010_2", "kind"] = None
     (one,) = ask(table, tertiles(plain()), covariates=["kind"])
-    assert one.n_samples == 288 - 9
+    # A gap in the metric takes a sample out of everything, one in a covariate out of the
+    # regressions only.
+    assert one.n_samples == 288 - 8
     assert one.n_images == 70
-    assert "9 samples without objects, kind are left out." in one.warnings
+    assert "8 samples whose image has no objects are left out." in one.warnings
+    assert "1 samples without kind are left out of the regressions." in one.warnings
+    assert one.fits[0].fit.n_obs == (288 - 9) * len(KS)
 
 
 def test_few_images_in_a_bucket_are_said_and_regressions_left_out() -> None:
     table = plain()
     (one,) = ask(table[table["image_id"] < "i0009"])
-    assert any("has 3 images" in warning for warning in one.warnings)
+    assert any("'low' 3, 'mid' 3, 'high' 3" in warning for warning in one.warnings)
     assert one.interaction.p is None
     assert "9 images are too few for 16 coefficients" in one.interaction.method
     assert one.common_curve is None
@@ -531,7 +535,7 @@ def reasons(quadratic: Quadratic | None, p: float | None = 0.5) -> list[str]:
 def test_the_size_of_a_shift_is_given_only_where_it_is_one() -> None:
     assert reasons(opinion()) == []
     for quadratic, p, words in (
-        (None, 0.5, "three values of k"),
+        (None, None, "size of shift is given: why"),
         (opinion(flat_p=0.2), 0.5, "flat one (p = .200)"),
         (opinion(flat_p=float("nan")), 0.5, "flat one, where"),
         (opinion(curvature_negative=False), 0.5, "not certain to have a maximum"),

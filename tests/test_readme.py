@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_study import SHAPES, contents
+from small_study import SHAPES, contents, write_manifest
 from typer.testing import CliRunner
 
 import analysis
@@ -86,10 +86,22 @@ def test_the_manifest_in_the_guide_works(tmp_path: Path) -> None:
     for k, rows in results[results["checkpoint"] == "fixed4_3k"].groupby("k"):
         out = rows[["sample_id", "correct"]].rename(columns={"sample_id": "question_id"})
         out.to_csv(study / "results" / f"k{k}.csv", index=False)
+    timed = pd.read_parquet(SHAPES / "latency.parquet")
+    timed = timed[timed["phase"].eq("prefill_cputime") & timed["checkpoint"].eq("fixed4")]
+    timed = timed.iloc[:400].assign(sample_id=samples["sample_id"].iloc[0])
+    timed = timed.drop_duplicates(["k", "repeat"]).rename(columns={"ms": "prefill"})
+    timed = timed.rename(columns={"sample_id": "question_id"})
+    timed[["question_id", "k", "repeat", "prefill"]].to_csv(study / "latency.csv", index=False)
     block = re.search(r"```yaml\n(version: 1.*?)```", YOUR_DATA, re.DOTALL)
+    extra = re.search(r"```yaml\n(latency:.*?)```", YOUR_DATA, re.DOTALL)
     assert block is not None
-    assert yaml.safe_load(block[1])["name"] == "my_study"
-    (study / "manifest.yaml").write_text(block[1], encoding="utf-8")
+    assert extra is not None
+    manifest = yaml.safe_load(block[1])
+    assert manifest["name"] == "my_study"
+    added = yaml.safe_load(extra[1])
+    manifest["latency"] = added["latency"]
+    manifest["analysis"] |= added["analysis"]
+    write_manifest(study, manifest)
     checked = CliRunner().invoke(app, ["check", str(study)])
     assert checked.exit_code == 0, checked.output
     result = analysis.run(study, tmp_path / "run", workers=1)

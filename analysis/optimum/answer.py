@@ -156,7 +156,7 @@ class ShiftAnswer:
                 "method": self.common.method,
                 "ends": self.ends,
                 "common_k": self.common.kept,
-                "p_by_k": dict(zip(self.ks, self.common.p_by_k, strict=True)),
+                "p_by_k": {str(k): p for k, p in zip(self.ks, self.common.p_by_k, strict=True)},
                 "estimate": estimate,
                 "ci_low": None if half is None or estimate is None else estimate - half,
                 "ci_high": None if half is None or estimate is None else estimate + half,
@@ -173,10 +173,16 @@ class ShiftAnswer:
             "single_k": asdict(self.single),
             "gains": [asdict(item) for item in self.gains],
             "gains_method": GAINS_METHOD,
-            "overall": asdict(self.overall),
-            "optimum": [asdict(item) for item in self.optimum],
-            "along": [asdict(item) for item in self.along],
+            "overall": _spelled(self.overall),
+            "optimum": [_spelled(item) for item in self.optimum],
+            "along": [_spelled(item) for item in self.along],
             "lack_of_fit": asdict(self.lack_of_fit),
             "quadratic": None if self.quadratic is None else asdict(self.quadratic),
             "warnings": self.warnings,
         }
+
+
+def _spelled(item: Optimum | CurvePoint) -> dict[str, object]:
+    # Keys as JSON has them, so that an answer reads the same before and after a file.
+    shares = {str(k): share for k, share in item.shares.items()}
+    return {**asdict(item), "shares": shares}

@@ -47,7 +47,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class SingleK:
-    """The one k for all images whose worst case is least bad.
+    """The one k for all images whose worst case is least bad, among those not rejected.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def gains(
     covariance = covariances[high] + covariances[low]
     n = min(len(groups[low].images), len(groups[high].images))
     name = f"{high} - {low}"
-    return (*found, *_against(name, ks, difference, covariance, n, reference, rng))
+    return (*found, *_against(name, ks, difference, covariance, n, reference, rng, bound=2.0))
 
 
 def _against(
@@ -114,6 +114,7 @@ def _against(
     n: int,
     reference: int,
     rng: np.random.Generator,
+    bound: float = 1.0,
 ) -> list[Gain]:
     base = list(ks).index(reference)
     others = [i for i in range(len(ks)) if i != base]
@@ -131,14 +132,16 @@ def _against(
             k=ks[i],
             reference=reference,
             estimate=float(estimate[row]),
-            ci_low=float(estimate[row] - critical * se[row]),
-            ci_high=float(estimate[row] + critical * se[row]),
+            ci_low=float(max(estimate[row] - critical * se[row], -bound)),
+            ci_high=float(min(estimate[row] + critical * se[row], bound)),
         )
         for row, i in enumerate(others)
     ]
 
 
-def single_k(groups: Sequence[Cells], rng: np.random.Generator) -> SingleK:
+def single_k(
+    groups: Sequence[Cells], rng: np.random.Generator, among: Sequence[int] = ()
+) -> SingleK:
     """Find the k that could serve all groups at the least possible cost.
 
     For each k the cost is the largest amount by which another k beats it in any group. Its
@@ -151,6 +154,8 @@ def single_k(groups: Sequence[Cells], rng: np.random.Generator) -> SingleK:
         Groups of different images, as a rule the two ends of complexity.
     rng : numpy.random.Generator
         The source of the draws.
+    among : sequence of int
+        Choose among these k; among all when empty.
     """
     ks = groups[0].ks
     n_k = len(ks)
@@ -178,5 +183,8 @@ def single_k(groups: Sequence[Cells], rng: np.random.Generator) -> SingleK:
         axis=0,
     )
     costs = np.max([gap.max(axis=1) for gap in gaps], axis=0)
-    best = int(np.argmin(np.round(limits, 12)))
-    return SingleK(k=ks[best], cost=float(costs[best]), limit=float(max(0.0, limits[best])))
+    allowed = np.array([not among or k in among for k in ks])
+    best = int(np.argmin(np.where(allowed, np.round(limits, 12), np.inf)))
+    return SingleK(
+        k=ks[best], cost=float(costs[best]), limit=float(np.clip(limits[best], 0.0, 1.0))
+    )

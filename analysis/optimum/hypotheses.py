@@ -14,7 +14,7 @@ from analysis.numerals import p_value
 from analysis.optimum.answer import Optimum, ReportedTest
 from analysis.optimum.curves import CurveData, CurveFit, fit_curve, lack_of_fit_design, settled
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
-from complexity.errors import InputError, listing
+from complexity.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,8 @@ def interaction_test(fitted: CurveFit) -> ReportedTest:
     """
     fit = fitted.fit
     if fit.separated:
-        return ReportedTest(None, None, None, None, f"separation at {listing(fit.separated)}")
+        reason = "separation: some k or covariate is always right or always wrong"
+        return ReportedTest(None, None, None, None, reason)
     if not fit.converged:
         return ReportedTest(None, None, None, None, "the fit did not converge")
     terms = [name for name in fit.names if name.startswith("C(k)[") and name.endswith(":c")]
@@ -109,7 +110,8 @@ def quadratic_opinion(
         return ReportedTest(None, None, None, None, "needs four values of k"), None, ()
     fitted = fit_curve(data, "quadratic")
     if not fitted.fit.converged or fitted.fit.separated:
-        return ReportedTest(None, None, None, None, "the quadratic could not be fitted"), None, ()
+        reason = "the quadratic could not be fitted (separation or no convergence)"
+        return ReportedTest(None, None, None, None, reason), None, ()
     c_range = (float(c.quantile(0.05)), float(c.quantile(0.95)))
     quadratic = quadratic_shift(fitted, c_range)
     if len(data.ks) < 4:
@@ -129,7 +131,9 @@ def why_no_size(
     """Reasons why the quadratic's size of shift must not be read as one; empty if it may."""
     head = "no size of shift is given: "
     if quadratic is None:
-        return [head + "the quadratic needs three values of k and a fit that converges."]
+        if len(ks) < 3:
+            return [head + "the quadratic needs three values of k."]
+        return [head + f"{lack_of_fit.method}."]
     if not quadratic.flat_p <= alpha:
         p = f" ({p_value(quadratic.flat_p)})" if np.isfinite(quadratic.flat_p) else ""
         return [

@@ -91,7 +91,7 @@ def analyse(
     """
     _check(table, metric, covariates)
     scored = table[table["score"].notna()]
-    known = scored[[metric, *covariates]].notna().all(axis=1)
+    known = scored[metric].notna()
     lost = scored[~known].groupby("model", observed=True)["sample_id"].nunique()
     rows = scored[known]
     rows = rows.assign(image_id=rows["image_id"].astype(str))
@@ -107,8 +107,8 @@ def analyse(
     if len(by_image) < 2:
         found = "one image has" if len(by_image) else "no image has"
         raise InputError(
-            f"{found} scores together with {listing([metric, *covariates])}: complexity cannot "
-            "be compared. Check that the columns are filled and the ids match."
+            f"{found} scores together with {metric}: complexity cannot be compared. Check that "
+            "the columns are filled and the ids match."
         )
     if by_image.nunique() < 2:
         raise InputError(
@@ -180,8 +180,13 @@ def _one_model(
     rows, incomplete = complete_samples(rows)
     warnings = [incomplete] if incomplete else []
     if n_lost:
+        warnings.append(f"{n_lost:,} samples whose image has no {metric} are left out.")
+    adjusted = rows.dropna(subset=list(covariates))
+    unadjusted = rows["sample_id"].nunique() - adjusted["sample_id"].nunique()
+    if unadjusted:
+        empty = [name for name in covariates if rows[name].isna().any()]
         warnings.append(
-            f"{n_lost:,} samples without {listing([metric, *covariates])} are left out."
+            f"{unadjusted:,} samples without {listing(empty)} are left out of the regressions."
         )
     cells = cells_of(rows)
     groups = _groups(cells, labels, model, metric, incomplete)
@@ -192,12 +197,16 @@ def _one_model(
             f"bucket {listing(absent)} has no results of this model: the ends compared are "
             f"'{ends[0]}' and '{ends[-1]}'."
         )
-    warnings += [
-        f"bucket '{name}' has {len(groups[name].images)} images: intervals and p-values there "
-        f"lean on normal approximations that want {FEW_IMAGES} or more."
-        for name in groups
-        if len(groups[name].images) < FEW_IMAGES
+    few = [
+        f"'{name}' {len(part.images)}"
+        for name, part in groups.items()
+        if len(part.images) < FEW_IMAGES
     ]
+    if few:
+        warnings.append(
+            f"few images (bucket {listing(few)}): intervals and p-values lean on normal "
+            f"approximations that want {FEW_IMAGES} or more a bucket."
+        )
     common = _common([groups[name] for name in ends], rng, alpha)
     if common.borderline():
         warnings.append(
@@ -207,7 +216,7 @@ def _one_model(
     optimum = [_optimum(name, part, by_image, rng, n_boot, alpha) for name, part in groups.items()]
     overall = _optimum("all", cells, by_image, rng, n_boot, alpha)
 
-    data = prepare(rows, c, covariates)
+    data = prepare(adjusted, c, covariates)
     saturated = fit_curve(data, "saturated")
     linear = fit_curve(data, "saturated", "identity")
     interaction = interaction_test(saturated)
@@ -246,7 +255,7 @@ def _one_model(
         optimum=tuple(optimum),
         overall=overall,
         gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng),
-        single=single_k([groups[name] for name in ends], rng),
+        single=single_k([groups[name] for name in ends], rng, common.kept),
         along=_along(data, decisive, by_image, c, rng, n_boot) if usable else (),
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,

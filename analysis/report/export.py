@@ -167,7 +167,7 @@ def to_markdown(
 ) -> str:
     """Spell a frame as a Markdown pipe table (see `write_table`)."""
     headers = [
-        f"{style.span} {_header(style)}" if style.span else _header(style) for style in columns
+        f"{style.span}: {_header(style)}" if style.span else _header(style) for style in columns
     ]
     rows = list(zip(*(_cells(frame, style) for style in columns), strict=True))
     return markdown.table(headers, rows, align=_align(columns), caption=caption, notes=notes)

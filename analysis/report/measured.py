@@ -70,11 +70,13 @@ def accuracy_by_k(table: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         `model`, `bucket` (``all`` first), `k`, `accuracy`, `ci_low`, `ci_high` (95 %, normal,
-        clustered by image, kept in [0, 1]), `n_images`, `n_samples`.
+        clustered by image, kept in [0, 1]; Clopper-Pearson on images where every answer is
+        right or wrong), `n_images`, `n_samples`. Images without a bucket are left out.
     """
     rows: list[dict[str, Any]] = []
     for model, of_model in table.groupby("model", sort=False, observed=True):
-        cells = cells_of(complete_samples(of_model)[0])
+        known = of_model[of_model["image_id"].map(labels.notna()).fillna(False).astype(bool)]
+        cells = cells_of(complete_samples(known)[0])
         bucket = labels.reindex(list(cells.images))
         rows += _accuracy_rows(str(model), ALL, cells)
         for name in labels.cat.categories:
@@ -88,14 +90,18 @@ def _accuracy_rows(model: str, bucket: str, cells: Cells) -> list[dict[str, Any]
     means = cells.means()
     half = Z95 * np.sqrt(np.diag(cells.covariance()))
     counts = cells.counts.sum(axis=0)
+    # All right or all wrong: no spread to estimate, but not certain. Clopper-Pearson on images.
+    slack = 1 - 0.025 ** (1 / len(cells.images))
+    low = np.where(means == 1, 1 - slack, np.clip(means - half, 0, 1))
+    high = np.where(means == 0, slack, np.clip(means + half, 0, 1))
     return [
         {
             "model": model,
             "bucket": bucket,
             "k": k,
             "accuracy": means[i],
-            "ci_low": np.clip(means[i] - half[i], 0, 1),
-            "ci_high": np.clip(means[i] + half[i], 0, 1),
+            "ci_low": low[i],
+            "ci_high": high[i],
             "n_images": len(cells.images),
             "n_samples": int(counts[i]),
         }

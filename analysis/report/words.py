@@ -14,10 +14,13 @@ import pandas as pd
 from analysis.manifest import Study
 from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.report.measured import ALL
+from complexity.errors import listing
 
 WIDTH = 92
 CEILING = 0.95
 ALPHA = 0.05
+#: A bound on the cost of one k (share of accuracy) above this bounds nothing of interest.
+TELLING = 0.05
 GLUE = "\N{NO-BREAK SPACE}"
 #: What no line should be broken in: p = .01, k = 4, F(7, 1999), [1, 2], 5 %, 1.0 ± 0.1.
 _TOGETHER = re.compile(
@@ -59,6 +62,11 @@ def answer_text(study: Study, folder: Path) -> str:
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]
     if others:
         lines += ["", "Other metrics and models", *_indented(_secondary(others))]
+    aside = _set_aside(folder)
+    if aside:
+        lines += ["", "Set aside"]
+        for item in aside:
+            lines += _bullet(item)
     lines += ["", "What this cannot tell"]
     for item in _limits(chosen, accuracy, join, folder, study):
         lines += _bullet(item)
@@ -102,35 +110,44 @@ def no_results_text(study: Study, folder: Path) -> str:
 
 def _verdict(answers: Sequence[Mapping[str, Any]], metric: str) -> str:
     shifted = [a["model"] for a in answers if a["shift"]["p_adjusted"] <= ALPHA]
-    stayed = [a["model"] for a in answers if a["shift"]["p_adjusted"] > ALPHA]
+    rest = [a for a in answers if a["shift"]["p_adjusted"] > ALPHA]
+    bounded = [a["model"] for a in rest if a["single_k"]["limit"] <= TELLING]
+    open_ = [a["model"] for a in rest if a["single_k"]["limit"] > TELLING]
+    parts = []
     if shifted:
-        text = f"Yes for {_and(shifted)}: no single k is best at both ends of {metric}."
-        return text + (f" No shift is shown for {_and(stayed)}." if stayed else "")
-    text = (
-        f"No shift is shown: for {_and(stayed)} one k may be best at both ends of {metric}. "
-        "What choosing one k for all could cost is bounded below."
-    )
-    changed = [a["model"] for a in answers if _both_scales(a)]
+        parts.append(f"Yes for {_and(shifted)}: no single k is best at both ends of {metric}.")
+    if bounded:
+        parts.append(
+            f"No shift is shown for {_and(bounded)}: one k may be best at both ends of {metric}, "
+            "and what one k for all could cost at most is given for each."
+        )
+    if open_:
+        parts.append(
+            f"Too few data to tell for {_and(open_)}: no shift is shown, but one for all could "
+            f"cost more than {_points(TELLING)} points of accuracy."
+        )
+    changed = [a["model"] for a in rest if _both_scales(a)]
     if changed:
-        text += (
-            f" The curve of accuracy in k does change with {metric} for {_and(changed)}; that "
+        parts.append(
+            f"The curve of accuracy in k does change with {metric} for {_and(changed)}; that "
             "alone does not move its top."
         )
-    return text
+    return " ".join(parts)
 
 
 def _model(answer: Mapping[str, Any], ranges: Mapping[str, str]) -> list[str]:
     shift, single = answer["shift"], answer["single_k"]
     low, high = shift["ends"][0], shift["ends"][-1]
-    ends = f"{low} {ranges[low]}, {high} {ranges[high]}"
-    adjusted = f"{p_value(shift['p_adjusted'])} after {shift['adjusted_by']}"
+    ends = f"both ends ({low} {ranges[low]}, {high} {ranges[high]})"
+    p = p_value(shift["p"])
+    if shift["p_adjusted"] != shift["p"]:
+        p += f"; {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}"
     if shift["common_k"]:
         lines = _indented(
-            f"Not rejected as best at both ends ({ends}): k = {k_list(shift['common_k'])}. "
-            f"Evidence that no single k is: {p_value(shift['p'])}, {adjusted}."
+            f"One k may be best at {ends}: k = {k_list(shift['common_k'])} not rejected ({p})."
         )
     else:
-        lines = _indented(f"No k is best at both ends ({ends}): {p_value(shift['p'])}, {adjusted}.")
+        lines = _indented(f"No k is best at {ends}: all rejected ({p}).")
     lines += _indented(
         f"One k for all: k = {single['k']} costs at most {_points(single['limit'])} points of "
         f"accuracy against the best k at either end (estimated {_points(single['cost'])}; upper "
@@ -265,8 +282,26 @@ def _secondary(answers: Sequence[Mapping[str, Any]]) -> str:
     found = []
     for what, members in (("a shift", shifted), ("a curve that changes with complexity", changed)):
         names = [f"{a['model']} by {a['metric']}" for a in members]
-        found.append(f"{what} for {_and(names)}" if names else f"{what} for none")
+        found.append(f"{what} for {listing(names, shown=4) if names else 'none'}")
     return head + "; ".join(found) + "."
+
+
+def _set_aside(folder: Path) -> list[str]:
+    """Say what did not enter, so that it is not only in a file."""
+    join = _read(folder / "join.json")
+    said = [str(note) for note in join["notes"]]
+    complexity = pd.read_parquet(
+        folder / "complexity.parquet", columns=["image_id", "width", "error"]
+    )
+    unreadable = complexity[complexity["width"].isna()]
+    if len(unreadable):
+        reasons = zip(unreadable["image_id"], unreadable["error"], strict=True)
+        named = listing((f"{image} ({error})" for image, error in reasons), shown=2)
+        said.append(f"{len(unreadable):,} of {len(complexity):,} images could not be read: {named}")
+    path = folder / "fits" / "set_aside.json"
+    if path.is_file():
+        said += [f"{metric} was not analysed: {why}" for metric, why in _read(path).items()]
+    return said
 
 
 def _limits(
@@ -282,8 +317,8 @@ def _limits(
         limits.append(
             "That one k for both ends is not rejected does not prove that the best k is the same "
             f"everywhere. With {answers[0]['n_images']:,} images ({min(n):,} to {max(n):,} a "
-            "bucket) a move of the optimum between k of nearly equal accuracy is not seen; the "
-            "bound on the cost of one k says how much that could matter."
+            "bucket) a small move of the optimum would not be seen; the bound on the cost of one "
+            "k says how much that could matter."
         )
     overall = accuracy[accuracy["bucket"] == ALL].groupby("model")["accuracy"].max()
     high = [a["model"] for a in answers if overall[a["model"]] >= CEILING]
@@ -297,8 +332,8 @@ def _limits(
         "nothing here averages over them."
     )
     limits.append(
-        "Complexity was measured, not assigned: whatever goes with it (here and in any set of "
-        "natural images) may be what moves the curve."
+        f"Images that differ in {study.manifest.analysis.primary.metric} may differ in other ways "
+        "too: unless the study varied it on its own, any of them may be what changes the curve."
     )
     timed = _models_timed(folder)
     untimed = [a["model"] for a in answers if timed and a["model"] not in timed]

@@ -31,9 +31,16 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
         The files.
     """
     m = material
-    paths = write_table(
-        measured.descriptives(m.complexity, m.samples, m.labels),
-        folder / "descriptives",
+    described = measured.descriptives(m.complexity, m.samples, m.labels)
+    stem = folder / "descriptives"
+    paths = write_table(described, stem, formats=("csv",), caption="", label="tab:descriptives")
+    spelled = described.assign(
+        **{name: described[name].map(numerals.significant) for name in ("mean", "sd", "min", "max")}
+    )
+    paths += write_table(
+        spelled,
+        stem,
+        formats=("md", "tex"),
         caption="Visual complexity of the images, overall and by bucket.",
         label="tab:descriptives",
         columns=[
@@ -41,7 +48,7 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
             ColumnStyle("bucket"),
             ColumnStyle("n_images", "images", "count"),
             ColumnStyle("n_samples", "samples", "count"),
-            *(ColumnStyle(name, kind="number") for name in ("mean", "sd", "min", "max")),
+            *(ColumnStyle(name) for name in ("mean", "sd", "min", "max")),
         ],
         notes=[_buckets(m, metric) for metric in m.ranges],
     )
@@ -323,6 +330,9 @@ def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
 
 
 def _accuracy(row: Any) -> str:
+    if row.accuracy in (0, 1):
+        low, high = numerals.number(100 * row.ci_low, 1), numerals.number(100 * row.ci_high, 1)
+        return f"{numerals.number(100 * row.accuracy, 1)} [{low}, {high}]"
     return plus_minus(100 * row.accuracy, 100 * (row.ci_high - row.ci_low) / 2, 1)
 
 
