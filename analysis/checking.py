@@ -10,16 +10,22 @@ import numpy as np
 import pandas as pd
 
 from analysis.datasets import by_image, object_counts, read_samples
+from analysis.frames import read_as
 from analysis.join import join
-from analysis.join_report import LINES, Unmatched, counted
+from analysis.join_report import LINES, counted
+from analysis.join_unknown import spelling
 from analysis.manifest import Study, verify_checksums
 from analysis.results import read_latency, read_results
 from analysis.schemas import COMPLEXITY
-from complexity.errors import InputError, did_you_mean, listing
+from complexity.buckets import from_column
+from complexity.errors import InputError, listing
+from complexity.registry import get
 
 Level = Literal["ok", "note", "missing", "wrong"]
 T = TypeVar("T")
 
+# Beyond this share of images that are not there an answer would be about other data.
+MOST_ABSENT = 0.1
 GET_RESULTS = (
     "evaluate the model at several k and add to the manifest `results:` with `path` (Parquet, CSV "
     "or JSON Lines; one row per model, sample_id and k, with score in [0, 1] or prediction), and "
@@ -38,7 +44,8 @@ class Finding:
     Attributes
     ----------
     level : {"ok", "note", "missing", "wrong"}
-        Fine; fine but worth knowing; not there yet; a run would stop at it.
+        Fine; fine but worth knowing; not there yet; a run would stop at it, or would answer
+        from too little.
     what : str
         What was found.
     where : str
@@ -137,6 +144,8 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
     )
     if images is not None:
         absent = sorted(set(asked) - set(images))
+        hint = spelling(absent, images) if absent else ""
+        mend = f"{hint}; " if hint else ""
         if len(absent) == len(asked):
             yield Finding(
                 "wrong",
@@ -144,15 +153,17 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
                 f"samples have {listing(map(repr, absent), shown=3)}, the source has "
                 f"{listing(map(repr, images), shown=3)}",
                 "samples",
-                "spell both the same: images.source, images.id and samples.columns.image_id decide",
+                f"{mend}spell both the same: images.source, images.id and "
+                f"samples.columns.image_id decide",
             )
         elif absent:
             yield Finding(
-                "note",
+                "wrong" if len(absent) > MOST_ABSENT * len(asked) else "note",
                 f"{len(absent):,} of {len(asked):,} images that samples refer to are not in the "
                 f"source: {listing(absent)}",
                 "samples",
-                "their questions will have no complexity; add the images",
+                f"{mend}their questions will have no complexity; add the images, or leave out "
+                f"these questions",
             )
         unused = len(set(images) - set(asked))
         if unused:
@@ -160,22 +171,7 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
     analysis = study.manifest.analysis
     names = [str(name) for name in samples.columns]
     for name in analysis.covariates:
-        if name not in names and name not in analysis.metrics:
-            yield Finding(
-                "wrong",
-                f"the samples have no column '{name}'{did_you_mean(name, names)}; they have "
-                f"{listing(names, shown=12)}",
-                "analysis.covariates",
-                "correct the name or remove it",
-            )
-    column = analysis.buckets.column
-    if column is not None:
-        where = "analysis.buckets.column"
-        place = study.at("analysis", "buckets", "column")
-        labels, found = _try(lambda: by_image(samples, column, place), where)
-        yield from found
-        if labels is not None:
-            yield Finding("ok", f"buckets {listing(labels.dropna().unique())}", where)
+        yield from _covariate(name, samples, names, analysis.metrics)
     counts, found = _try(lambda: object_counts(study, samples), "object_count")
     yield from found
     if counts:
@@ -187,6 +183,90 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
         )
     elif counts is not None:
         yield Finding("wrong", "no image has a count", "object_count", "fill in the column")
+    elif (
+        "object_count" in analysis.metrics and "object_count" not in study.manifest.model_fields_set
+    ):
+        yield Finding(
+            "note",
+            "the metric object_count counts proto-objects in the image, for the manifest has no "
+            "object_count",
+            "object_count",
+            "if a column of samples has the true number, name it: "
+            "object_count: {from: annotations, column: …}; else write {from: proto}",
+        )
+    yield from _buckets(study, samples, counts)
+
+
+def _covariate(
+    name: str, samples: pd.DataFrame, names: list[str], metrics: tuple[str, ...]
+) -> Iterator[Finding]:
+    if name not in names:
+        if name not in metrics:
+            yield Finding(
+                "wrong",
+                f"the samples have no column '{name}'{read_as(samples, name)}; they have "
+                f"{listing(names, shown=12)}",
+                "analysis.covariates",
+                "correct the name or remove it",
+            )
+        return
+    empty = int(samples[name].isna().sum())
+    if empty == len(samples):
+        yield Finding("wrong", f"'{name}' is empty in all samples", "analysis.covariates",
+                      "fill it in or remove it")  # fmt: skip
+    elif empty:
+        yield Finding(
+            "note",
+            f"'{name}' is empty in {empty:,} of {counted(len(samples), 'sample')}: these are left "
+            f"out of the regressions",
+            "analysis.covariates",
+            "fill it in, or remove the covariate",
+        )
+
+
+def _buckets(
+    study: Study, samples: pd.DataFrame, counts: dict[str, float] | None
+) -> Iterator[Finding]:
+    """Look at the primary metric's buckets as far as can be without measuring."""
+    rule, metric = study.manifest.analysis.buckets, study.manifest.analysis.primary.metric
+    column, edges = rule.column, rule.edges
+    if column is not None:
+        where = "analysis.buckets.column"
+        place = study.at("analysis", "buckets", "column")
+        labels, found = _try(lambda: by_image(samples, column, place), where)
+        yield from found
+        if labels is not None:
+            cut, found = _try(lambda: from_column(labels, metric=metric, order=rule.order), where)
+            yield from found
+            if cut is not None:
+                yield Finding("ok", f"buckets {listing(cut.labels)}", where)
+    if edges is None:
+        return
+    where = "analysis.buckets.edges"
+    low, high = get(metric).range
+    # Intervals are closed on the right: above an edge at the upper bound there is nothing.
+    beyond = [edge for edge in edges if edge < low or (high is not None and edge >= high)]
+    if beyond:
+        bound = f"from {low:g} up" if high is None else f"between {low:g} and {high:g}"
+        yield Finding(
+            "wrong",
+            f"{metric} is {bound}, so no image can lie on both sides of "
+            f"{listing(f'{edge:g}' for edge in beyond)}",
+            where,
+            "give cut points inside this range",
+        )
+    elif metric == "object_count" and counts:
+        values = np.array(list(counts.values()))
+        for edge in edges:
+            side = "above" if not (values > edge).any() else "at or below"
+            if side == "above" or not (values <= edge).any():
+                yield Finding(
+                    "note",
+                    f"no image has a count {side} {edge:g}; counts are {values.min():g} to "
+                    f"{values.max():g}",
+                    where,
+                    "give cut points with images on both sides",
+                )
 
 
 def _match(
@@ -214,12 +294,11 @@ def _match(
     pairs = report.incomplete
     if not pairs.count:
         yield Finding("ok", f"all {pairs.of:,} (sample, model) pairs have every k", "results")
-    for name, words in LINES.items():
-        unmatched: Unmatched = getattr(report, name)
-        if unmatched.count and not name.startswith("images"):
-            where = "latency" if "latency" in name else "results"
-            yield Finding("note", f"{words}: {unmatched}", where)
-    for note in report.notes:
+    for name in LINES:
+        line = report.line(name)
+        if line and not name.startswith("images"):
+            yield Finding("note", line, "latency" if "latency" in name else "results")
+    for note in (*report.lacking(), *report.remarks):
         yield Finding("note", note, "results")
     if chosen is None and latency is not None:
         yield Finding(

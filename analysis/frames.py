@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -44,6 +44,52 @@ def texts(values: Any, index: pd.Index | None = None) -> pd.Series:
     """
     column = pd.Series(values, index=index, dtype=object)
     return column.astype(text_dtype())
+
+
+def name_rows(path: str | Path) -> Callable[[int], str]:
+    """Return what names the data row at a position (0-based) of a file for messages.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is read only once a row is named.
+
+    Returns
+    -------
+    callable
+        ``row 4 (line 5)`` for text formats, whose lines an editor counts; else ``row 4``.
+    """
+    path = Path(path)
+    lines: list[int] = []
+
+    def name(position: int) -> str:
+        if not lines:
+            lines.extend(_lines(path))
+        said = f"row {position + 1:,}"
+        return f"{said} (line {lines[position]:,})" if position < len(lines) else said
+
+    return name
+
+
+def _lines(path: Path) -> list[int]:
+    """Return the line on which each data row of a text format starts; empty for the others."""
+    suffix, found = _suffix(path), []
+    try:
+        if suffix in DELIMITED:
+            with _open_text(path) as handle:
+                reader, start = csv.reader(handle, delimiter=DELIMITED[suffix]), 1
+                for record in reader:
+                    # As in reading, lines without anything are no rows.
+                    if len(record) > 1 or any(cell.strip() for cell in record):
+                        found.append(start)
+                    start = reader.line_num + 1
+            return found[1:]
+        if suffix in JSON_LINES:
+            with _open_text(path) as handle:
+                return [n for n, line in enumerate(handle, start=1) if line.strip()]
+    except (OSError, ValueError, csv.Error):  # a message goes without lines rather than fail
+        pass
+    return []
 
 
 def _suffix(path: Path) -> str:
@@ -167,6 +213,8 @@ def read_frame(
     if not path.is_file():
         raise InputError(f"{path}: no such file{_near_file(path)}")
     names = column_names(path)
+    if suffix in DELIMITED and names is not None:
+        _refuse_other_separator(path, names, DELIMITED[suffix])
     wanted = None if columns is None or names is None else [n for n in names if n in set(columns)]
     try:
         if suffix in PARQUET:
@@ -179,6 +227,21 @@ def read_frame(
         raise _unreadable(path, error) from error
     frame.attrs["columns"] = names
     return frame
+
+
+def _refuse_other_separator(path: Path, names: list[str], separator: str) -> None:
+    """Refuse a file whose only column is all columns, for every table has two or more."""
+    for other, said in ((";", "';'"), ("\t", "tabs"), (",", "commas")):
+        if len(names) == 1 and other != separator and other in names[0]:
+            save = "with tabs or as .csv" if separator == "\t" else "with commas or as .tsv"
+            if (other, separator) == ("\t", ","):
+                save = "with commas, or name it .tsv"
+            elif (other, separator) == (",", "\t"):
+                save = "with tabs, or name it .csv"
+            raise InputError(
+                f"{path}: this file is separated by {said}; save it {save} "
+                f"(its first line is {names[0]!r})"
+            )
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -308,6 +371,27 @@ def pick(
     picked = pd.DataFrame(made | {name: frame[name] for name in others}, index=frame.index)
     picked.attrs |= frame.attrs
     return picked
+
+
+def read_as(frame: pd.DataFrame, name: str) -> str:
+    """Say what a column that is not there is called: under our name, or mistyped.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``attrs["theirs"]``, where there is one, has the file's names to ours.
+    name : str
+        What was asked for.
+
+    Returns
+    -------
+    str
+        Starts with a blank, or empty.
+    """
+    ours = frame.attrs.get("theirs", {}).get(name)
+    if ours is not None:
+        return f" ('{name}' is read as {ours}; name that)"
+    return did_you_mean(name, [str(column) for column in frame.columns])
 
 
 def require_column(frame: pd.DataFrame, name: str, *, path: str | Path, where: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from analysis.frames import texts
+from analysis.frames import read_as, texts
 from analysis.join_latency import cell_latency, own_rows
 from analysis.join_report import JoinReport, Unmatched, counted
+from analysis.join_unknown import refuse_unknown, spelling
 from analysis.schemas import ANALYSIS, COMPLEXITY
 from analysis.validation import check
-from complexity.errors import SHOWN, InputError, did_you_mean, listing
+from complexity.errors import SHOWN, InputError, listing
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def join(
     Raises
     ------
     InputError
-        All results are for unknown samples; a bucket gets none; every model has one k only;
-        nothing has a complexity; a covariate or the chosen latency is not there.
+        All results, or all of one model at one k, are for unknown samples; a bucket gets none;
+        every model has one k only; nothing has a complexity; a covariate or the chosen latency
+        is not there.
     """
     about = f"study '{study_name}'"
     images = _images(samples, complexity)
@@ -83,7 +85,8 @@ def join(
     carried = _carried(samples, covariates, metrics, about)
 
     ids = pd.Index(samples["sample_id"])
-    cells, stray = _matched(study_name, samples, results, about)
+    cells, strays = _matched(study_name, samples, results, about)
+    stray = np.asarray(pd.unique(strays))
     labels = _labels(buckets_label, samples["image_id"])
     notes = _set_aside(cells, labels, buckets_label, about)
     kept = np.isin(cells.model, [i for i, name in enumerate(cells.models) if name not in notes])
@@ -135,7 +138,11 @@ def join(
         **_image_reports(samples, complexity, metrics),
         incomplete=_incomplete(cells, ids),
         **latency_report,
-        notes=(*notes.values(), *latency_notes),
+        unknown_rows=len(strays),
+        unknown_spelling=spelling(stray, ids) if len(stray) else "",
+        complete_samples=_complete(cells),
+        sampled=len(np.unique(cells.sample)),
+        remarks=(*notes.values(), *latency_notes),
     )
     return Joined(check(table, ANALYSIS, f"{about}: the joined table"), report)
 
@@ -153,7 +160,8 @@ def check_results(study_name: str, samples: pd.DataFrame, results: pd.DataFrame)
     Raises
     ------
     InputError
-        All results are for unknown samples; every model has one k only.
+        All results, or all of one model at one k, are for unknown samples; every model has one
+        k only.
     """
     about = f"study '{study_name}'"
     cells, _ = _matched(study_name, samples, results, about)
@@ -162,15 +170,14 @@ def check_results(study_name: str, samples: pd.DataFrame, results: pd.DataFrame)
 
 def _matched(
     study_name: str, samples: pd.DataFrame, results: pd.DataFrame, about: str
-) -> tuple[_Cells, np.ndarray]:
-    """Average the results of known samples; also return the ids of unknown ones."""
+) -> tuple[_Cells, pd.Series]:
+    """Average the results of known samples; also return the others' ids, row by row."""
     results = results.loc[own_rows(results, study_name)]
     position = pd.Index(samples["sample_id"]).get_indexer(pd.Index(results["sample_id"]))
     known = position >= 0
-    if not known.any():
-        raise InputError(_no_overlap(results["sample_id"], samples["sample_id"], about))
-    stray = pd.unique(results.loc[~known, "sample_id"])
-    return _cells(results.loc[known], position[known], len(samples)), np.asarray(stray)
+    refuse_unknown(results, known, samples["sample_id"], about)
+    strays = results.loc[~known, "sample_id"]
+    return _cells(results.loc[known], position[known], len(samples)), strays
 
 
 @dataclass(frozen=True)
@@ -224,7 +231,7 @@ def _carried(
             continue  # an image's metric is a column of the table already
         if name not in names:
             raise InputError(
-                f"{about}: the samples have no column '{name}'{did_you_mean(name, names)}, which "
+                f"{about}: the samples have no column '{name}'{read_as(samples, name)}, which "
                 f"analysis.covariates names; they have {listing(names, shown=12)}"
             )
         if name in metrics or name in taken:
@@ -298,28 +305,6 @@ def _of(buckets_label: pd.Series, label: str) -> list[str]:
     return [str(image) for image in buckets_label.index[(buckets_label == label).to_numpy()]]
 
 
-def _no_overlap(theirs: pd.Series, ours: pd.Series, about: str) -> str:
-    have, want = pd.unique(theirs), pd.unique(ours)
-    hint = "both must be spelled the same"
-    known = set(want)
-    alike: dict[str, Callable[[str], str]] = {
-        "surrounding blanks": lambda t: t.strip(),
-        "leading zeros": lambda t: t.lstrip("0") or "0",
-        "a trailing .0": lambda t: t.removesuffix(".0"),
-        "upper and lower case": lambda t: t.casefold(),
-    }
-    for words, change in alike.items():
-        if {change(t) for t in have[:1000]} & {change(t) for t in known}:
-            hint = f"they would match without {words}"
-            break
-    return (
-        f"{about}: none of the {len(have):,} sample ids in the results is in samples; results "
-        f"have {listing(map(repr, have), shown=3)}, samples have "
-        f"{listing(map(repr, want), shown=3)}; {hint}: name the right column in "
-        f"columns: {{sample_id: …}}, or correct the ids"
-    )
-
-
 def _no_images(samples: pd.DataFrame, complexity: pd.DataFrame, images: _Images) -> str:
     if not images.found.any():
         return (
@@ -368,3 +353,12 @@ def _incomplete(cells: _Cells, ids: pd.Index) -> Unmatched:
             lacks = listing(np.setdiff1d(grid, has), shown=99) if len(has) else "every k"
             examples.append(f"{name} × {ids[sample]} lacks {'k = ' * bool(len(has))}{lacks}")
     return Unmatched(count, len(sampled) * len(cells.models), tuple(examples))
+
+
+def _complete(cells: _Cells) -> dict[str, int]:
+    """Count each model's samples that have every k of its grid."""
+    made = {}
+    for i, name in enumerate(cells.models):
+        n = np.bincount(cells.sample[cells.model == i])
+        made[name] = int((n == len(cells.grid(i))).sum())
+    return made

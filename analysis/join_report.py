@@ -52,7 +52,9 @@ LINES = {
     "images_unreadable": "images that could not be read (kept, without complexity)",
     "images_undefined": "images without some of the metrics (kept)",
     "images_without_samples": "images that no sample refers to",
-    "incomplete": "(sample, model) pairs without every k (kept)",
+    "incomplete": (
+        "(sample, model) pairs without every k (kept, but k are compared on samples with every k)"
+    ),
     "latency_without_samples": "sample ids in latencies that samples do not have (set aside)",
     "models_without_latency": "models without a latency of the chosen device and phase",
 }
@@ -77,7 +79,15 @@ class JoinReport:
     models_without_latency : Unmatched
         See `lines`. A pair is incomplete if it lacks some k of its model's grid, or has none
         although the sample has results of another model.
-    notes : tuple of str
+    unknown_rows : int
+        Rows of results set aside because samples lack their id.
+    unknown_spelling : str
+        What difference of spelling keeps these ids from matching; empty if none is found.
+    complete_samples : dict of str to int
+        Samples with every k of the model's grid, those on which its k are compared.
+    sampled : int
+        Samples with a result of any model.
+    remarks : tuple of str
         Models set aside, and how latencies were taken.
     """
 
@@ -95,11 +105,58 @@ class JoinReport:
     incomplete: Unmatched = field(default_factory=Unmatched)
     latency_without_samples: Unmatched = field(default_factory=Unmatched)
     models_without_latency: Unmatched = field(default_factory=Unmatched)
-    notes: tuple[str, ...] = ()
+    unknown_rows: int = 0
+    unknown_spelling: str = ""
+    complete_samples: dict[str, int] = field(default_factory=dict)
+    sampled: int = 0
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, as ``join.json`` holds it."""
-        return asdict(self)
+        return {**asdict(self), "notes": list(self.notes)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the answer must know, in words."""
+        said = []
+        if self.unknown_rows:
+            said.append(
+                f"{counted(self.unknown_rows, 'row')} of results for "
+                f"{counted(self.results_without_samples.count, 'sample id')} that samples do not "
+                f"have: set aside{f' ({self.unknown_spelling})' if self.unknown_spelling else ''}"
+            )
+        said += self.remarks
+        for found, what in (
+            (self.images_missing, "samples have an image that was not found"),
+            (self.images_unreadable, "images could not be read"),
+            (self.images_undefined, "images lack some of the metrics"),
+        ):
+            if found.count:
+                said.append(
+                    f"{found.count:,} of {found.of:,} {what}: not in what is said about complexity"
+                )
+        return (*said, *self.lacking())
+
+    def lacking(self) -> list[str]:
+        """Say for each model of the table on how many samples its k are compared, if not all."""
+        said = []
+        for model in self.models:
+            stay = self.complete_samples.get(model, self.sampled)
+            if stay < self.sampled:
+                few = "fewer than half: " if stay < self.sampled / 2 else ""
+                said.append(
+                    f"{model}: {few}{stay:,} of {counted(self.sampled, 'sample')} with results "
+                    f"have every k; its k are compared on these only"
+                )
+        return said
+
+    def line(self, name: str) -> str:
+        """Return one thing that did not match in words; empty if there is none."""
+        found: Unmatched = getattr(self, name)
+        if not found.count:
+            return ""
+        hint = self.unknown_spelling if name == "results_without_samples" else ""
+        return f"{LINES[name]}: {found}{f'; {hint}' if hint else ''}"
 
     @property
     def complete(self) -> bool:
@@ -116,8 +173,5 @@ class JoinReport:
         same = len(set(self.k_grid.values())) == 1
         for model, grid in list(self.k_grid.items())[: 1 if same else None]:
             said.append(f"k of {'every model' if same else model}: {listing(grid, shown=99)}")
-        for name, words in LINES.items():
-            found: Unmatched = getattr(self, name)
-            if found.count:
-                said.append(f"{words}: {found}")
-        return said + list(self.notes)
+        said += [line for line in map(self.line, LINES) if line]
+        return [*said, *self.lacking(), *self.remarks]

@@ -51,6 +51,11 @@ def find(path_or_name: str | Path) -> Path:
     if str(path_or_name) in known:
         return known[str(path_or_name)]
     if path.is_dir():
+        if inside.is_dir() or path.name == MANIFEST:
+            raise InputError(
+                f"{inside if inside.is_dir() else path}: {MANIFEST} there is a folder; it must be "
+                f"a file: move the folder away, and write the manifest under this name"
+            )
         raise InputError(f"{path}: this folder has no {MANIFEST}; name the manifest itself")
     near = did_you_mean(str(path_or_name), known)
     raise InputError(

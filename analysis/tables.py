@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames import DELIMITED, PARQUET, read_frame, texts
+from analysis.frames import DELIMITED, PARQUET, name_rows, read_frame, texts
 from analysis.schemas import (
     ANALYSIS,
     COMPLEXITY,
@@ -111,7 +111,8 @@ def read_table(path: str | Path, schema: TableSchema, *, where: str | None = Non
     path = Path(path)
     text = {column.name for column in schema.columns if column.kind in ("text", "texts")}
     frame = read_frame(path, text=text)
-    return check(json_lists(frame, path, schema), schema, where or str(path))
+    frame = json_lists(frame, path, schema)
+    return check(frame, schema, where or str(path), row=name_rows(path))
 
 
 def json_lists(frame: pd.DataFrame, path: Path, schema: TableSchema) -> pd.DataFrame:

@@ -287,9 +287,16 @@ def _as_number(values: pd.Series, column: Column, name: str, row: RowNamer) -> p
 def _not_a_number(
     values: pd.Series, wrong: np.ndarray, column: Column, name: str, row: RowNamer
 ) -> str:
+    texts_at_fault = values[wrong].astype(str)
+    commas = bool(texts_at_fault.str.fullmatch(r"\s*[+-]?[0-9]*,[0-9]+\s*").all())
+    mend = (
+        "these have a decimal comma: write 0.5 for 0,5 (replace , by . in this column)"
+        if commas
+        else "correct these"
+    )
     return (
         f"{name} must be a {KINDS[column.kind]} ({column.meaning}); it has "
-        f"{_offenders(values, wrong, row)}; correct these"
+        f"{_offenders(values, wrong, row)}; {mend}"
     )
 
 

@@ -60,7 +60,7 @@ def test_every_part_is_tried(tmp_path: Path) -> None:
     )
     wrong = found(study, "wrong")
     assert list(wrong) == ["images.source", "images.sha256", "samples", "results", "latency"]
-    assert "the same key twice: row 1 and row 3" in wrong["samples"][0]
+    assert "the same key twice: row 1 (line 2) and row 3 (line 4)" in wrong["samples"][0]
     assert "no file" in wrong["results"][0]
 
 
@@ -75,9 +75,17 @@ def test_no_data_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_images_that_are_not_there(tmp_path: Path) -> None:
     study = whole(tmp_path, {"samples.csv": SAMPLES.replace("b.png", "c.png")})
-    notes = found(study, "note")
-    assert "1 of 2 images that samples refer to are not in the source: c.png" in notes["samples"][0]
-    assert "1 image without a question" in notes["images.source"][0]
+    wrong = found(study, "wrong")
+    assert "1 of 2 images that samples refer to are not in the source: c.png" in wrong["samples"][0]
+    assert "1 image without a question" in found(study, "note")["images.source"][0]
+    wrong = found(whole(tmp_path, {"samples.csv": SAMPLES.replace("b.png", "b.PNG")}), "wrong")
+    assert "they would match if upper and lower case were spelled the same" in wrong["samples"][0]
+    text = SAMPLES + "".join(f"x{i},x{i}.png,?,1,count,1\n" for i in range(18))
+    for i in range(17):
+        Image.new("RGB", (4, 4)).save(tmp_path / "images" / f"x{i}.png")
+    few = whole(tmp_path, {"samples.csv": text})
+    assert "1 of 20 images that samples refer to" in found(few, "note")["samples"][0]
+    assert found(few, "wrong") == {}
     text = SAMPLES.replace(".png", "")
     wrong = found(whole(tmp_path, {"samples.csv": text}), "wrong")
     assert "none of the 2 images that samples refer to is in the source" in wrong["samples"][0]
@@ -87,7 +95,7 @@ def test_images_that_are_not_there(tmp_path: Path) -> None:
 def test_what_does_not_match_is_noted(tmp_path: Path) -> None:
     text = RESULTS.replace("m,001,2,1\n", "m,none,2,1\n")
     notes = found(whole(tmp_path, {"results.csv": text}), "note")
-    assert any("pairs without every k (kept): 1 of 3: m × 001 lacks k = 2" in n
+    assert any("on samples with every k): 1 of 3: m × 001 lacks k = 2" in n
                for n in notes["results"])  # fmt: skip
     assert any("1 of 4: none" in n for n in notes["results"])
     wrong = found(whole(tmp_path, {"results.csv": RESULTS.replace(",2,", ",1,")}), "wrong")
@@ -104,6 +112,82 @@ def test_names_that_samples_lack(tmp_path: Path) -> None:
     assert "did you mean 'question_type'?" in wrong["analysis.covariates"][0]
     assert "no column 'bckt'" in wrong["analysis.buckets.column"][0]
     assert "no latencies of device 'gpu'" in wrong["results"][0]
+
+
+def test_a_k_of_which_no_id_is_known(tmp_path: Path) -> None:
+    """A spreadsheet took the leading zeros of one file; the k must not vanish in silence."""
+    lost = "model,sample_id,k,score\nm,1,4,1\nm,2,4,0\n"
+    entries = [{"path": "results.csv"}, {"path": "k4.csv"}]
+    wrong = found(whole(tmp_path, {"k4.csv": lost}, results=entries), "wrong")["results"]
+    assert "k4.csv: none of the 2 sample ids in it (m at k = 4) is in samples" in wrong[0]
+    assert "they would match without leading zeros" in wrong[0]
+    one = whole(tmp_path, {"results.csv": RESULTS + "m,1,4,1\nm,2,4,0\n"})
+    wrong = found(one, "wrong")["results"]
+    assert "all results of m at k = 4 are for samples that samples do not have" in wrong[0]
+    assert "they would match without leading zeros" in wrong[0]
+    part = whole(tmp_path, {"results.csv": RESULTS.replace("m,001,2", "m,1,2")})
+    notes = found(part, "note")["results"]
+    assert any("(set aside): 1 of 4: 1; they would match without leading zeros" in n for n in notes)
+
+
+def test_samples_with_every_k_are_counted(tmp_path: Path) -> None:
+    text = "".join(RESULTS.splitlines(keepends=True)[:4])
+    notes = found(whole(tmp_path, {"results.csv": text}), "note")["results"]
+    assert any(n.startswith("m: 1 of 2 samples with results have every k; its k are compared on "
+                            "these only") for n in notes)  # fmt: skip
+    text += "m,10,1,1\n"
+    notes = found(whole(tmp_path, {"results.csv": text}), "note")["results"]
+    assert any(n.startswith("m: fewer than half: 1 of 3 samples") for n in notes)
+
+
+def bucketed(folder: Path, metric: str, **more: Any) -> Study:
+    rule = {"primary": {"metric": metric}, "buckets": more}
+    counted = {"from": "annotations", "column": "n_objects"}
+    return whole(folder, analysis=MANIFEST["analysis"] | rule, object_count=counted)
+
+
+def test_bucket_edges_that_no_image_can_cross(tmp_path: Path) -> None:
+    where = "analysis.buckets.edges"
+    wrong = found(bucketed(tmp_path, "edge_density", edges=[0.5, 1, 40]), "wrong")[where][0]
+    assert "edge_density is between 0 and 1, so no image can lie on both sides of 1, 40" in wrong
+    assert found(bucketed(tmp_path, "edge_density", edges=[0.0, 0.5]), "wrong") == {}
+    wrong = found(bucketed(tmp_path, "object_count", edges=[-1, 3]), "wrong")[where][0]
+    assert "object_count is from 0 up" in wrong
+    notes = found(bucketed(tmp_path, "object_count", edges=[1, 3, 7]), "note")[where]
+    assert notes[0].startswith("no image has a count at or below 1; counts are 2 to 7")
+    assert notes[1].startswith("no image has a count above 7")
+    assert len(notes) == 2
+
+
+def test_bucket_order_that_lacks_a_label(tmp_path: Path) -> None:
+    text = SAMPLES.replace("color", "count").replace("how many?,7,count", "how many?,7,few")
+    rule = {"buckets": {"column": "question_type", "order": ["few", "other"]}}
+    study = whole(tmp_path, {"samples.csv": text}, analysis=MANIFEST["analysis"] | rule)
+    wrong = found(study, "wrong")["analysis.buckets.column"][0]
+    assert "buckets.order leaves out count" in wrong
+
+
+def test_covariates_by_the_file_s_name_and_with_gaps(tmp_path: Path) -> None:
+    text = SAMPLES.replace("image_id", "file").replace("color,2", "color,")
+    samples = {"path": "samples.csv", "columns": {"image_id": "file"}}
+    analysis = MANIFEST["analysis"] | {"covariates": ["file", "n_objects"]}
+    study = whole(tmp_path, {"samples.csv": text}, samples=samples, analysis=analysis)
+    assert (
+        "'file' is read as image_id; name that" in found(study, "wrong")["analysis.covariates"][0]
+    )
+    gap = found(study, "note")["analysis.covariates"][0]
+    assert "'n_objects' is empty in 1 of 3 samples: these are left out of the regressions" in gap
+    text = "\n".join(f"{line},{x}" for line, x in zip(SAMPLES.splitlines(), ["src", "a", "", "b"],
+                                                     strict=True))  # fmt: skip
+    analysis = MANIFEST["analysis"] | {"covariates": ["src"]}
+    study = whole(tmp_path, {"samples.csv": text + "\n"}, analysis=analysis)
+    assert "'src' is empty in 1 of 3" in found(study, "note")["analysis.covariates"][0]
+
+
+def test_counting_proto_objects_unasked_is_noted(tmp_path: Path) -> None:
+    assert "counts proto-objects" in found(whole(tmp_path), "note")["object_count"][0]
+    asked = whole(tmp_path, object_count={"from": "proto"})
+    assert "object_count" not in found(asked, "note")
 
 
 def test_finding_is_plain() -> None:

@@ -67,7 +67,8 @@ def test_one_column_may_serve_twice(tmp_path: Path) -> None:
     [
         (SAMPLES.replace("answers,", "answer,", 1), "samples.csv: no column 'answers' (the "
          "accepted answers; a single text becomes a list of one) (did you mean 'answer'?)"),
-        (SAMPLES.replace("10,b", "001,b"), "the same key twice: row 1 and row 3 (sample_id 001)"),
+        (SAMPLES.replace("10,b", "001,b"), "the same key twice: row 1 (line 2) and "
+         "row 3 (line 4) (sample_id 001)"),
         (SAMPLES.replace("10,b.png", "10,"), "column 'image_id' is empty in row 3"),
         (SAMPLES.replace("count,7", "count,-7"), "column 'n_objects' has -7 in row 3"),
         (SAMPLES.splitlines()[0] + "\n", "samples.csv: no questions in it"),
@@ -91,7 +92,7 @@ def test_questions_of_another_data_set(tmp_path: Path) -> None:
     text = SAMPLES.replace("sample_id,", "dataset,sample_id,").replace("\n0", "\nother,0")
     study = tiny(tmp_path, {"samples.csv": text.replace("\n10", "\ntiny,10")})
     with pytest.raises(InputError, match=r"questions of another data set than 'tiny' "
-                       r"\('other' in row 1, 'other' in row 2\)"):  # fmt: skip
+                       r"\('other' in row 1 \(line 2\), 'other' in row 2 \(line 3\)"):  # fmt: skip
         read_samples(study)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.datasets import object_counts, read_samples
-from analysis.join import Joined, join
+from analysis.join import Joined, check_results, join
 from analysis.manifest import load_study
 from analysis.results import read_latency, read_results
 from complexity.errors import InputError
@@ -148,6 +148,44 @@ def test_results_of_unknown_samples_only() -> None:
     assert (
         "both must be spelled the same: name the right column in columns: {sample_id: …}" in other
     )
+
+
+def test_results_of_one_k_for_unknown_samples_only() -> None:
+    theirs = results(ks=(1, 2, 4))
+    lost = (theirs["k"] == 4) & (theirs["model"] == "m")
+    theirs["sample_id"] = theirs["sample_id"].where(~lost, "0" + theirs["sample_id"])
+    said = refused(results=theirs)
+    assert (
+        "all results of m at k = 4 are for samples that samples do not have: results have" in said
+    )
+    assert "they would match without leading zeros" in said
+    with pytest.raises(InputError, match="all results of m at k = 4 are"):
+        check_results("d", samples(), theirs)
+
+
+def test_notes_hold_what_a_reader_must_know() -> None:
+    theirs = results()
+    lost = (theirs["k"] == 2) & theirs["sample_id"].isin(["q0", "q1"])
+    theirs["sample_id"] = theirs["sample_id"].where(~lost, "0" + theirs["sample_id"])
+    theirs = pd.concat([theirs, results(("single",), (4,))])
+    measured = complexity(edges=[0.1, np.nan, 0.3, 0.4], error=[None, "zero bytes", None, None])
+    report = joined(results=theirs, complexity=measured).report
+    assert report.to_dict()["notes"] == [
+        "4 rows of results for 2 sample ids that samples do not have: set aside (they would match "
+        "without leading zeros)",
+        "single was set aside: it has results at k = 4 only",
+        "1 of 4 images could not be read: not in what is said about complexity",
+        "z: 6 of 8 samples with results have every k; its k are compared on these only",
+        "m: 6 of 8 samples with results have every k; its k are compared on these only",
+    ]
+    assert any("(set aside): 2 of 10" in line and "without leading zeros" in line
+               for line in report.lines())  # fmt: skip
+
+
+def test_a_covariate_by_its_name_in_the_file() -> None:
+    asked = samples()
+    asked.attrs["theirs"] = {"file": "image_id"}
+    assert "'file' is read as image_id; name that" in refused(samples=asked, covariates=["file"])
 
 
 def test_one_k_only() -> None:

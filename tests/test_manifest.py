@@ -317,3 +317,11 @@ def test_schema_accepts_what_ships(root: Path) -> None:
     schema = json.loads((root / "data_manifests" / "manifest.schema.json").read_text("utf-8"))
     for path in shipped().values():
         assert set(yaml.safe_load(path.read_text("utf-8"))) <= set(schema["properties"])
+
+
+def test_a_folder_in_the_manifest_s_place(tmp_path: Path) -> None:
+    inside = tmp_path / "manifest.yaml"
+    inside.mkdir()
+    for path in (tmp_path, inside):
+        with pytest.raises(InputError, match=r"manifest\.yaml there is a folder; it must be"):
+            load_study(path)

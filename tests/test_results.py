@@ -40,14 +40,17 @@ def test_plain_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("m,001,2,1", "m,001,0,1", "csv: column 'k' has 0 in row 2, but must be at least 1"),
+        ("m,001,2,1", "m,001,0,1", "csv: column 'k' has 0 in row 2 (line 3), but must be at "
+         "least 1"),
         ("m,001,2,1", "m,001,4.5,1", "column 'k' must be a whole number"),
-        ("m,001,2,1", "m,001,2,1.2", "'score' has 1.2 in row 2, but must be between 0 and 1"),
-        ("m,001,2,1", "m,001,2,nan", "it has 'nan' in row 2"),
-        ("m,001,2,1", "m,001,2,", "column 'score' is empty in row 2; fill it in"),
-        ("m,001,2,1", "m,001,1,1", "results.csv: the same key twice: row 1 and row 2 (run results, "
+        ("m,001,2,1", "m,001,2,1.2", "'score' has 1.2 in row 2 (line 3), but must be between 0 "
+         "and 1"),
+        ("m,001,2,1", "m,001,2,nan", "it has 'nan' in row 2 (line 3)"),
+        ("m,001,2,1", "m,001,2,", "column 'score' is empty in row 2 (line 3); fill it in"),
+        ("m,001,2,1", "m,001,1,1", "results.csv: the same key twice: row 1 (line 2) and row 2 "
+         "(line 3) (run results, "
          "model m, sample_id 001, k 1, repeat 0); number true repeats"),
-        ("m,001,2,1", ",001,2,1", "column 'model' is empty in row 2"),
+        ("m,001,2,1", ",001,2,1", "column 'model' is empty in row 2 (line 3)"),
         ("model,", "modle,", "results.csv: no column 'model'; say in "),
         (",k,", ",kk,", "results.csv: no column 'k'; say in "),
         (",score", ",skore", "results.csv: neither a score nor a prediction; name the column in "),
@@ -121,7 +124,8 @@ def test_the_same_result_in_two_files(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_results(study)
     assert re.search(
-        r"results: the same key twice: \S*a\.csv row 3 and \S*b\.csv row 1 \(run r1, model m, "
+        r"results: the same key twice: \S*a\.csv row 3 \(line 4\) and \S*b\.csv row 1 \(line 2\) "
+        r"\(run r1, model m, "
         r"sample_id 002, k 1, repeat 0\)",
         str(caught.value),
     )
@@ -139,7 +143,7 @@ def test_absent_column_of_the_mapping(tmp_path: Path) -> None:
 def test_messages_name_the_file_s_column(tmp_path: Path) -> None:
     text = RESULTS.replace("score", "correct").replace("m,10,1,0.25", "m,10,1,3")
     said = refused_results(tmp_path, text, columns={"score": "correct"})
-    assert "column 'correct' (our 'score') has 3.0 in row 5" in said
+    assert "column 'correct' (our 'score') has 3.0 in row 5 (line 6)" in said
 
 
 def test_rows_of_other_data_sets(tmp_path: Path) -> None:
@@ -154,7 +158,7 @@ def test_rows_of_other_data_sets(tmp_path: Path) -> None:
     assert len(results) == 4
     assert notes == ("results.csv: rows of other data sets were left out: other (2 rows)",)
     # Rows are numbered as in the file, whatever was left out.
-    assert "row 4" in refused_results(tmp_path, text.replace("m,002,2,1", "m,002,2,9"))
+    assert "row 4 (line 5)" in refused_results(tmp_path, text.replace("m,002,2,1", "m,002,2,9"))
     text = text.replace("tiny", "other").replace("\n,", "\nother,")
     assert "all rows are of another data set than 'tiny': other (6 rows)" in refused_results(
         tmp_path, text
@@ -183,7 +187,7 @@ def test_predictions_that_cannot_be_scored(tmp_path: Path) -> None:
     ]
     entry = {"path": "r.jsonl"}
     said = refused_results(tmp_path, RESULTS, files={"r.jsonl": json_lines(rows)}, **entry)
-    assert "r.jsonl: no prediction in row 2; leave out what was not asked" in said
+    assert "r.jsonl: no prediction in row 2 (line 2); leave out what was not asked" in said
     rows[1]["prediction"] = 2.5
     said = refused_results(tmp_path, RESULTS, files={"r.jsonl": json_lines(rows)}, **entry)
     assert "column of the prediction must be text or whole numbers" in said
@@ -225,12 +229,14 @@ def test_wide_latency(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("2,12.5", "2,-12.5", "latency.csv: column 'prefill_ms' has -12.5 in row 2, but must be "
+        ("2,12.5", "2,-12.5", "latency.csv: column 'prefill_ms' has -12.5 in row 2 (line 3), but "
+         "must be "
          "finite and not negative (prompt through the language model, ms)"),
-        ("2,12.5", "2,inf", "in row 2"),
-        ("2,12.5", "2,fast", "it has 'fast' in row 2"),
-        ("2,12.5", "0,12.5", "column 'k' has 0 in row 2"),
-        ("2,12.5", "1,12.5", "the same key twice: row 1 and row 2 (run latency, model m, device "
+        ("2,12.5", "2,inf", "in row 2 (line 3)"),
+        ("2,12.5", "2,fast", "it has 'fast' in row 2 (line 3)"),
+        ("2,12.5", "0,12.5", "column 'k' has 0 in row 2 (line 3)"),
+        ("2,12.5", "1,12.5", "the same key twice: row 1 (line 2) and row 2 (line 3) (run "
+         "latency, model m, device "
          "cpu, sample_id 001, k 1, batch 1, repeat 0, request 0)"),
         ("prefill_ms", "prefill", "latency.csv: no column of times; name one in "),
         ("device,", "where,", "latency.csv: no column 'device'; say in "),
@@ -289,9 +295,11 @@ def test_long_latency_becomes_wide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("see,4", "see,-4", "latency.csv: column 'ms' has -4 in row 5, but must be finite and not"),
-        ("see,4", "see,", "latency.csv: column 'ms' is empty in row 5"),
-        ("2,see,4", "1,pre,4", "the same key twice: row 1 and row 5 (model m, device cpu, "
+        ("see,4", "see,-4", "latency.csv: column 'ms' has -4 in row 5 (line 6), but must be "
+         "finite and not"),
+        ("see,4", "see,", "latency.csv: column 'ms' is empty in row 5 (line 6)"),
+        ("2,see,4", "1,pre,4", "the same key twice: row 1 (line 2) and row 5 (line 6) (model m, "
+         "device cpu, "
          "sample_id 001, k 1, batch 1, request 0, phase prefill_ms); number true repeats"),
         (",part,", ",phase,", "latency.csv: no column 'part', which "),
     ],

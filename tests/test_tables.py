@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.frames import read_frame
+from analysis.frames import name_rows, read_frame
 from analysis.tables import (
     ANALYSIS,
     LATENCY,
@@ -313,3 +313,44 @@ def test_duplicates_are_found_whatever_their_order(ids: list[int]) -> None:
     else:
         with pytest.raises(InputError, match="the same key twice"):
             check(frame, RESULTS, "r")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", "model;sample_id;k;score\nm;q;1;0\n", "this file is separated by ';'; save it "
+         "with commas or as .tsv"),
+        ("t.csv", "model\tsample_id\tk\nm\tq\t1\n", "separated by tabs; save it with commas, or "
+         "name it .tsv"),
+        ("t.tsv", "model,sample_id,k\nm,q,1\n", "separated by commas; save it with tabs, or name "
+         "it .csv"),
+    ],
+)  # fmt: skip
+def test_another_separator(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_table(tmp_path / name, RESULTS)
+    assert said in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_decimal_commas() -> None:
+    said = refused(score=["0", "0,5", "1", "0,25", "1", "1"])
+    assert "it has '0,5' in row 2, '0,25' in row 4; these have a decimal comma: write 0.5" in said
+    assert "decimal comma" not in refused(score=["0", "0,5", "right", "1", "1", "1"])
+
+
+def test_rows_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    # The second record spans two lines, and an empty line is no row.
+    path.write_text('a,b\n1,x\n2,"y\nz"\n\n3,w\n', encoding="utf-8")
+    assert len(read_frame(path)) == 3
+    assert [name_rows(path)(i) for i in range(3)] == [
+        "row 1 (line 2)", "row 2 (line 3)", "row 3 (line 6)",
+    ]  # fmt: skip
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n', encoding="utf-8")
+    assert name_rows(path)(1) == "row 2 (line 3)"
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"a": [1, 2]}).to_parquet(path)
+    assert name_rows(path)(1) == "row 2"

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.datasets import easy_vqa, nlvr, table
-from analysis.frames import texts
+from analysis.frames import name_rows, read_as, texts
 from analysis.schemas import SAMPLES
 from analysis.validation import check
-from complexity.errors import InputError, did_you_mean, listing
+from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
     from analysis.manifest import Study
@@ -48,15 +48,18 @@ def read_samples(study: Study) -> pd.DataFrame:
     """
     samples = study.manifest.samples
     frame = READERS[samples.format](study)
-    where = str(study.locate(samples.path, "samples", "path"))
+    path = study.locate(samples.path, "samples", "path")
+    where, row = str(path), name_rows(path)
     if "dataset" not in frame.columns:
         frame.insert(0, "dataset", texts([study.name] * len(frame), index=frame.index))
-    frame = check(frame, SAMPLES, where, theirs=samples.columns)
+    frame = check(frame, SAMPLES, where, row=row, theirs=samples.columns)
+    # For messages about columns that the user still calls by the file's name.
+    frame.attrs["theirs"] = {theirs: ours for ours, theirs in samples.columns.items()}
     if frame.empty:
         raise InputError(f"{where}: no questions in it; give one row per question about an image")
     other = (frame["dataset"] != study.name).to_numpy()
     if other.any():
-        rows = [f"'{frame['dataset'].iloc[i]}' in row {i + 1:,}" for i in np.flatnonzero(other)]
+        rows = [f"'{frame['dataset'].iloc[i]}' in {row(int(i))}" for i in np.flatnonzero(other)]
         raise InputError(
             f"{where}: questions of another data set than '{study.name}' ({listing(rows)}); "
             f"correct the manifest's name, or keep only the rows of '{study.name}'"
@@ -123,7 +126,7 @@ def by_image(samples: pd.DataFrame, column: str, where: str) -> pd.Series:
     if column not in samples.columns:
         names = [str(name) for name in samples.columns]
         raise InputError(
-            f"{where}: the samples have no column '{column}'{did_you_mean(column, names)}; "
+            f"{where}: the samples have no column '{column}'{read_as(samples, column)}; "
             f"they have {listing(names, shown=12)}"
         )
     pairs = samples[["image_id", column]].dropna().drop_duplicates()

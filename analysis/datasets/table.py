@@ -27,4 +27,7 @@ def read(study: Study) -> pd.DataFrame:
     columns = plain_columns(path)
     frame = read_frame(path, columns=columns, text=text)
     frame = pick(frame, samples.columns, path=path, where=study.at("samples", "columns"))
-    return json_lists(frame, path, SAMPLES)
+    frame = json_lists(frame, path, SAMPLES)
+    # A covariate's empty cell in CSV is a gap, as it is in a number column, and not a level.
+    blank = [n for n in frame.columns if n not in SAMPLES.names and (frame[n] == "").any()]
+    return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in blank})

@@ -289,7 +289,8 @@ def _secondary(answers: Sequence[Mapping[str, Any]]) -> str:
 def _set_aside(folder: Path) -> list[str]:
     """Say what did not enter, so that it is not only in a file."""
     join = _read(folder / "join.json")
-    said = [str(note) for note in join["notes"]]
+    # Unreadable images are named below, with the reason.
+    said = [str(note) for note in join["notes"] if "could not be read" not in note]
     complexity = pd.read_parquet(
         folder / "complexity.parquet", columns=["image_id", "width", "error"]
     )

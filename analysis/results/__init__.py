@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.frames import texts
+from analysis.frames import name_rows, texts
+from analysis.join_unknown import refuse_unknown_file
 from analysis.results import latency as latency_table
 from analysis.results import table
 from analysis.schemas import LATENCY, RESULTS, TableSchema
 from analysis.scoring import SCORERS
-from analysis.validation import as_text, check, convert, repeated_keys
+from analysis.validation import RowNamer, as_text, check, convert, repeated_keys
 from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def read_results(
     study : Study
         Its manifest's `results` says where and how.
     samples : DataFrame, optional
-        From `read_samples`; read if needed. Used to score predictions.
+        From `read_samples`; read if needed. Used to score predictions, and to refuse a file
+        that has none of their ids.
 
     Returns
     -------
@@ -58,8 +60,8 @@ def read_results(
     Raises
     ------
     InputError
-        No results in the manifest; files missing or not what they should be; a result given
-        twice. First five offending rows.
+        No results in the manifest; files missing or not what they should be; a file without
+        any known sample; a result given twice. First five offending rows.
     """
     if not study.manifest.results:
         raise InputError(
@@ -67,6 +69,7 @@ def read_results(
             f"`model` and `columns` where the file has other names than {', '.join(RESULTS.names)}"
         )
     frames: list[pd.DataFrame] = []
+    rows: list[RowNamer] = []
     files: list[Path] = []
     notes: list[str] = []
     for number, entry in enumerate(study.manifest.results):
@@ -88,11 +91,14 @@ def read_results(
                     samples = read_samples(study)
                 frame, unscored = _scored(frame, study, samples, path, notes)
             theirs = _theirs(entry)
-            frame = check(frame, RESULTS, str(path), row=_rows_of(frame), theirs=theirs)
+            rows.append(_rows_of(frame, path))
+            frame = check(frame, RESULTS, str(path), row=rows[-1], theirs=theirs)
             frame["score"] = frame["score"].mask(unscored)
+            if samples is not None:
+                refuse_unknown_file(frame, samples["sample_id"], str(path))
             frames.append(frame)
             files.append(path)
-    return _together(frames, files, RESULTS), tuple(notes)
+    return _together(frames, files, rows, RESULTS), tuple(notes)
 
 
 def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -123,6 +129,7 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
             f"{study.shown}: no latencies yet; add `latency:` with `path`, `device`, `model`, `k`"
         )
     frames: list[pd.DataFrame] = []
+    rows: list[RowNamer] = []
     files: list[Path] = []
     notes: list[str] = []
     for number, entry in enumerate(study.manifest.latency):
@@ -143,10 +150,11 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
                     texts(gaps, index=frame.index) if column.kind == "text" else np.nan
                 )
             theirs = _theirs(entry)
-            frame = check(frame, LATENCY, str(path), row=_rows_of(frame), theirs=theirs)
+            rows.append(_rows_of(frame, path))
+            frame = check(frame, LATENCY, str(path), row=rows[-1], theirs=theirs)
             frames.append(frame)
             files.append(path)
-    return _together(frames, files, LATENCY), tuple(notes)
+    return _together(frames, files, rows, LATENCY), tuple(notes)
 
 
 def _theirs(entry: Entry) -> dict[str, str]:
@@ -155,9 +163,9 @@ def _theirs(entry: Entry) -> dict[str, str]:
     return named | entry.columns
 
 
-def _rows_of(frame: pd.DataFrame) -> Callable[[int], str]:
-    numbers = frame.index.to_numpy()
-    return lambda position: f"row {numbers[position] + 1:,}"
+def _rows_of(frame: pd.DataFrame, path: Path) -> RowNamer:
+    numbers, name = frame.index.to_numpy(), name_rows(path)
+    return lambda position: name(int(numbers[position]))
 
 
 def _defaults(frame: pd.DataFrame, study: Study, path: Path, notes: list[str]) -> pd.DataFrame:
@@ -195,7 +203,7 @@ def _scored(
     frame: pd.DataFrame, study: Study, samples: pd.DataFrame, path: Path, notes: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Score predictions; rows of unknown samples are marked."""
-    row = _rows_of(frame)
+    row = _rows_of(frame, path)
     column = next(c for c in RESULTS.columns if c.name == "prediction")
     try:
         given = convert(frame["prediction"], column, "column of the prediction", row)
@@ -226,7 +234,10 @@ def _scored(
 
 
 def _together(
-    frames: Sequence[pd.DataFrame], files: Sequence[Path], schema: TableSchema
+    frames: Sequence[pd.DataFrame],
+    files: Sequence[Path],
+    rows: Sequence[RowNamer],
+    schema: TableSchema,
 ) -> pd.DataFrame:
     """Put the files' rows below each other; no key may be in two of them."""
     if len(frames) == 1:
@@ -236,7 +247,7 @@ def _together(
 
     def row(position: int) -> str:
         file = int(np.searchsorted(starts, position, side="right")) - 1
-        return f"{files[file]} row {position - int(starts[file]) + 1:,}"
+        return f"{files[file]} {rows[file](position - int(starts[file]))}"
 
     again = repeated_keys(whole[[name for name in schema.key if name in whole]], row)
     if again:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.frames import require_column
+from analysis.frames import name_rows, require_column
 from analysis.results.table import named, read_raw
 from analysis.schemas import LATENCY, Column
 from analysis.validation import convert, repeated_keys, title
@@ -62,8 +62,10 @@ def _wide(
     left = {str(name): int(count) for name, count in present.items() if name not in long.map}
     frame, target = frame.loc[mapped], target[mapped]
 
+    name_row = name_rows(path)
+
     def row(position: int) -> str:
-        return f"row {frame.index[position] + 1:,}"
+        return name_row(int(frame.index[position]))
 
     keys = [name for name in LATENCY.key if name in frame.columns]
     try:
