@@ -274,7 +274,7 @@ def test_a_random_effect_without_variance_is_flagged() -> None:
     assert "singular fit" in found.warnings[0]
     alone = fit("y ~ x + (1 | image)", data, family="binomial")
     np.testing.assert_allclose(found.loglik, alone.loglik, atol=1e-8)
-    np.testing.assert_allclose(found.bse, alone.bse, rtol=1e-5)
+    np.testing.assert_allclose(found.bse, alone.bse, rtol=1e-4)
 
 
 def test_large_random_effects_carry_a_warning() -> None:

@@ -27,6 +27,9 @@ outer       (...)         their positions in the border
 place       (n, C)        position of a row's crossed effects among those of its leaf
 width       (C,)          columns of a crossed factor
 where       (G + 1,)      slice of `store`: the group's triangular factor and its coupling
+moments     (leaves, kz,  Z'(Z, X) of each innermost group at weight one, which then stand in
+            kz + p)       for its rows; empty to use the rows (always with crossed factors)
+lower       (kz, kz)      the relative factor, V = Z lower
 ==========  ============  =================================================================
 """
 
@@ -55,6 +58,8 @@ def eliminate(
     width: IntArray,
     where: IntArray,
     largest: int,
+    moments: FloatArray,
+    lower: FloatArray,
     store: FloatArray,
     border: FloatArray,
 ) -> float:
@@ -67,6 +72,8 @@ def eliminate(
     n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
+    summed = moments.shape[0] > 0
+    half = np.empty((kz, kz))
     work = np.zeros((depth, largest, largest))
     count = np.zeros(depth, dtype=np.int64)
     fresh = np.ones(depth, dtype=np.bool_)
@@ -88,7 +95,26 @@ def eliminate(
             at[a] = a
         for a in range(p):
             at[kz + a] = n_chain + n_local + a
-        for i in range(first[leaf], first[leaf + 1]):
+        if summed:
+            C = moments[leaf]
+            for j in range(kz):
+                for b in range(kz):
+                    v = 0.0
+                    for k in range(b, kz):
+                        v += C[j, k] * lower[k, b]
+                    half[j, b] = v
+            for a in range(kz):
+                for j in range(a, kz):
+                    v = lower[j, a]
+                    if v != 0.0:
+                        for b in range(a, kz):
+                            A[a, b] += v * half[j, b]
+                        for b in range(kz, kz + p):
+                            A[a, b] += v * C[j, b]
+            last = first[leaf]
+        else:
+            last = first[leaf + 1]
+        for i in range(first[leaf], last):
             weight = weights[i]
             if n_crossed == 0:
                 for a in range(kz):

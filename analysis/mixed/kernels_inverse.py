@@ -29,6 +29,8 @@ def invert(
     width: IntArray,
     where: IntArray,
     largest: int,
+    moments: FloatArray,
+    lower: FloatArray,
     store: FloatArray,
     border: FloatArray,
     leverage: FloatArray,
@@ -37,8 +39,9 @@ def invert(
     """Walk over the inverse's blocks that rows meet (Takahashi's recursion, outermost first).
 
     `border` is the inverse of the border's matrix. With v = (V, X) a row and M the matrix,
-    fills ``leverage`` with V M⁻¹ V' of each row, and adds to ``slope`` (kz, kz) the sums of
-    w z (M⁻¹v)', z a row of Z: half the derivative of log |M| to the relative factors.
+    fills ``leverage`` with V M⁻¹ V' of each row (not from moments), and adds to ``slope``
+    (kz, kz) the sums of w z (M⁻¹v)', z a row of Z: half the derivative of log |M| to the
+    relative factors.
     """
     depth, p, kz = q.shape[0], X.shape[1], V.shape[1]
     n_crossed = width.shape[0]
@@ -46,6 +49,8 @@ def invert(
     n_border = border.shape[0] - p
     work = np.zeros((depth, largest, largest))
     K = np.empty((n_chain, largest))
+    summed = moments.shape[0] > 0
+    half = np.empty(kz + p)
     count = np.zeros(depth, dtype=np.int64)
     for d in range(1, depth):
         count[d - 1] = offset[d] - offset[d - 1]
@@ -125,6 +130,21 @@ def invert(
                         v += A[a, qd + k] * K[b, k]
                     A[a, b] -= v
         A = work[0]
+        if summed:
+            C = moments[leaf]
+            for j in range(kz):
+                for b in range(kz):
+                    v = 0.0
+                    for k in range(b, kz):
+                        v += C[j, k] * lower[k, b]
+                    half[b] = v
+                for b in range(kz, kz + p):
+                    half[b] = C[j, b]
+                for b in range(kz + p):
+                    v = half[b]
+                    for a in range(kz):
+                        slope[j, a] += v * A[b, a]
+            continue
         n_local = ptr[leaf + 1] - ptr[leaf]
         for a in range(n_chain):
             at[a] = a

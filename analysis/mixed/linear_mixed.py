@@ -13,11 +13,14 @@ from analysis.mixed.satterthwaite import Spread
 from analysis.mixed.search import Minimum, minimise
 from analysis.mixed.structure import Structure, arrange
 from analysis.mixed.system import System
+from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError
 
 NAME = "Optik, profiled deviance"
 #: Where the search begins: relative standard deviations of the random effects.
 STARTS = (1.0, 0.25, 4.0)
+#: Residual sums of squares below this share of the total are not had by subtraction.
+CANCELLED = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,26 @@ class Evaluation:
     unscaled_cov: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums of products within the innermost groups, and over all rows."""
+
+    moments: FloatArray  # (leaves, kz, kz + p): Z'(Z, X)
+    Zy: FloatArray  # (leaves, kz)
+    Xy: FloatArray  # (p,)
+    yy: float
+
+
+def _sums(structure: Structure, y: FloatArray, X: FloatArray) -> _Sums:
+    Z, starts = structure.Z, structure.first[:-1]
+    columns = np.hstack([Z, X])
+    moments = np.empty((len(starts), Z.shape[1], columns.shape[1]))
+    for j in range(Z.shape[1]):
+        moments[:, j] = np.add.reduceat(columns * Z[:, [j]], starts, axis=0)
+    Zy = np.add.reduceat(Z * y[:, None], starts, axis=0)
+    return _Sums(moments, Zy, X.T @ y, float(y @ y))
+
+
 class Profiled:
     """The profiled deviance of a linear mixed model as a function of theta.
 
@@ -94,23 +117,43 @@ class Profiled:
     def __init__(self, structure: Structure, y: FloatArray, X: FloatArray, *, reml: bool) -> None:
         self.structure, self.reml = structure, reml
         self.y = np.ascontiguousarray(y[structure.rows])
-        self.system = System(structure, X[structure.rows])
+        self.X = np.ascontiguousarray(X[structure.rows])
         self.freedom = len(y) - (X.shape[1] if reml else 0)
         self._ones = np.ones(len(y))
+        self._sums: _Sums | None = None
+        if structure.n_crossed == 0 and len(structure.first) - 1 <= len(y) // 2:
+            self._sums = _sums(structure, self.y, self.X)
+        self.system = System(structure, self.X, None if self._sums is None else self._sums.moments)
 
     def evaluate(self, theta: FloatArray) -> Evaluation | None:
         """Evaluate; None where theta is too far out for arithmetic."""
         system = self.system
         if not system.factorise(theta, self._ones):
             return None
-        effects, coefficients, fitted = system.solve(self.y)
-        residuals = self.y - system.X @ coefficients - fitted
+        if self._sums is None:
+            effects, coefficients, fitted = system.solve(self.y)
+            residuals = self.y - self.X @ coefficients - fitted
+            squares = float(residuals @ residuals + effects @ effects)
+            outer = system.outer_sums(residuals, effects)
+        else:
+            sums = self._sums
+            effects, coefficients, fitted = system.solve_sums(sums.Zy, sums.Xy)
+            squares = sums.yy - float(coefficients @ sums.Xy) - float(fitted.sum())
+            if squares < CANCELLED * sums.yy:
+                # Too little is left of the difference: from the rows instead.
+                self._sums = None
+                self.system = System(self.structure, self.X)
+                return self.evaluate(theta)
+            met = system.effects_by_leaf(effects) @ system.lower.T
+            both = np.hstack([met, np.broadcast_to(coefficients, (len(met), len(coefficients)))])
+            explained = np.einsum("ljk,lk->lj", sums.moments, both)
+            outer = system.outer_of_sums(sums.Zy - explained, effects)
         _, slope = system.logdet_slope(self._ones, fixed=self.reml)
         return Evaluation(
             logdet=system.logdet_effects + (system.logdet_fixed if self.reml else 0.0),
-            squares=float(residuals @ residuals + effects @ effects),
+            squares=squares,
             logdet_slope=2 * system.at_theta(slope),
-            squares_slope=-2 * system.at_theta(system.outer_sums(residuals, effects)),
+            squares_slope=-2 * system.at_theta(outer),
             coefficients=coefficients,
             unscaled_cov=system.fixed_inverse(),
         )
@@ -151,7 +194,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
     scaled, lengths = unit_length(design.random)
     structure = arrange(scaled)
     profiled = Profiled(structure, residuals / spread, basis, reml=reml)
-    best = search(profiled)
+    best = search(profiled, scaled, residuals / spread, basis)
     theta = best.point
     at = profiled.evaluate(theta)
     assert at is not None
@@ -223,15 +266,36 @@ def rough_errors(structure: Structure) -> FloatArray:
     return errors
 
 
-def search(profiled: Profiled) -> Minimum:
-    """Minimise the profiled deviance, from several starting points if need be."""
+def search(
+    profiled: Profiled, blocks: Sequence[RandomBlock], y: FloatArray, X: FloatArray
+) -> Minimum:
+    """Minimise the profiled deviance, from several starting points if need be.
+
+    Parameters
+    ----------
+    profiled : Profiled
+    blocks, y, X
+        What it was made of: large data are searched in part first.
+
+    Returns
+    -------
+    Minimum
+    """
     structure = profiled.structure
     scale = np.diag(rough_errors(structure))
+    part = thinned(blocks, structure)
     best: Minimum | None = None
+    if part is not None:
+        rows, fewer = part
+        smaller = Profiled(arrange(fewer), y[rows], X[rows], reml=profiled.reml)
+        begun = search(smaller, fewer, y[rows], X[rows])
+        best = from_part(profiled.deviance, begun, scale, structure)
+        if best is not None:
+            return best
     for tried, start in enumerate(STARTS):
         theta = np.zeros(len(structure.theta_row))
         theta[structure.diagonal] = start
-        found = minimise(profiled.deviance, theta, scale, structure.diagonal)
+        found = minimise(profiled.deviance, theta, scale, structure.diagonal, best)
         if best is None or (found.converged, -found.value) > (best.converged, -best.value):
             best = found
         # A maximum at the boundary is looked at from a second side before it is believed.
@@ -253,26 +317,20 @@ def variance_of_covariance(
     size = len(theta) + 1
     hessian = np.zeros((size, size))
     jacobian = []
-    steps = 1e-2 * rough_errors(profiled.structure)
-    for j, step in enumerate(steps):
-        sides = []
-        for sign in (1.0, -1.0):
-            moved = theta.copy()
-            moved[j] += sign * step
-            at = profiled.evaluate(moved)
-            assert at is not None
-            sides.append(at)
-        up, down = sides
-        slope = up.logdet_slope - down.logdet_slope
-        slope = slope + (up.squares_slope - down.squares_slope) / sigma**2
-        hessian[j, :-1] = slope / (2 * step)
-        moved_cov = (up.unscaled_cov - down.unscaled_cov) / (2 * step)
-        jacobian.append(sigma**2 * unit @ moved_cov @ unit.T)
-        # The mixed derivative: of squares / σ² to σ.
-        hessian[-1, j] = hessian[j, -1] = -(up.squares - down.squares) / step / sigma**3
-    hessian[-1, -1] = 4 * profiled.freedom / sigma**2
     here = profiled.evaluate(theta)
     assert here is not None
+    for j, step in enumerate(1e-4 * rough_errors(profiled.structure)):
+        moved = theta.copy()
+        moved[j] += step
+        there = profiled.evaluate(moved)
+        assert there is not None
+        slope = there.logdet_slope - here.logdet_slope
+        slope = slope + (there.squares_slope - here.squares_slope) / sigma**2
+        hessian[j, :-1] = slope / step
+        jacobian.append(unit @ (there.unscaled_cov - here.unscaled_cov) @ unit.T * sigma**2 / step)
+    # The mixed derivative: of squares / σ² to σ.
+    hessian[-1, :-1] = hessian[:-1, -1] = -2 * here.squares_slope / sigma**3
+    hessian[-1, -1] = 4 * profiled.freedom / sigma**2
     jacobian.append(2 * sigma * unit @ here.unscaled_cov @ unit.T)
     hessian[:-1, :-1] = symmetric(hessian[:-1, :-1])
     values, vectors = np.linalg.eigh(hessian)

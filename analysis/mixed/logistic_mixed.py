@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import expit, gammaln
 
 from analysis.mixed import kernels_rows
-from analysis.mixed.clustered import FloatArray, Rows
-from analysis.mixed.design import Design
+from analysis.mixed.clustered import FloatArray, Rows, aliased
+from analysis.mixed.design import Design, RandomBlock
 from analysis.mixed.linear_mixed import (
     Components,
     covariances,
@@ -16,10 +19,11 @@ from analysis.mixed.linear_mixed import (
     unit_length,
     verdict,
 )
-from analysis.mixed.logit import solve_logit
+from analysis.mixed.logit import Solution, solve_logit
 from analysis.mixed.search import Minimum, minimise
-from analysis.mixed.structure import Structure, arrange
+from analysis.mixed.structure import IntArray, Structure, arrange
 from analysis.mixed.system import System
+from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError, listing
 
 NAME = "Optik, Laplace approximation"
@@ -181,8 +185,7 @@ def fit_logistic(design: Design, trials: FloatArray | None = None) -> Components
     scaled, lengths = unit_length(design.random)
     structure = arrange(scaled)
     laplace = Laplace(structure, design.y, plain.basis, trials)
-    errors = np.linalg.inv(np.linalg.cholesky(plain.information)).T
-    best = search(laplace, plain.transform @ plain.params, errors)
+    best = search(laplace, scaled, rows, plain)
     theta, beta = laplace.split(best.point)
     back = np.asarray(np.linalg.inv(plain.transform), dtype=np.float64)
     joint = inverse_information(best.hessian)[len(theta) :, len(theta) :]
@@ -223,14 +226,36 @@ def poor_approximation(design: Design, found: tuple[FloatArray, ...]) -> list[st
     ]
 
 
-def search(laplace: Laplace, beta: FloatArray, errors: FloatArray) -> Minimum:
-    """Minimise the Laplace deviance, from several starting points if need be."""
+def search(laplace: Laplace, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution) -> Minimum:
+    """Minimise the Laplace deviance, from several starting points if need be.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    blocks : sequence of RandomBlock
+    rows : Rows
+        What it was made of: large data are searched in part first.
+    plain : Solution
+        The logit without random effects.
+
+    Returns
+    -------
+    Minimum
+    """
     structure = laplace.structure
+    beta = plain.transform @ plain.params
     size = len(structure.theta_row)
     scale = np.zeros((size + len(beta), size + len(beta)))
     scale[:size, :size] = np.diag(rough_errors(structure))
-    scale[size:, size:] = errors
-    best: Minimum | None = None
+    scale[size:, size:] = np.linalg.inv(np.linalg.cholesky(plain.information)).T
+    part = thinned(blocks, structure)
+    if part is not None:
+        kept, fewer = part
+        begun = _search_part(kept, fewer, rows, plain)
+        best = None if begun is None else from_part(laplace.deviance, begun, scale, structure)
+        if best is not None:
+            return best
+    best = None
     for tried, start in enumerate(STARTS):
         laplace.modes[:] = 0.0
         theta = np.zeros(size)
@@ -238,7 +263,7 @@ def search(laplace: Laplace, beta: FloatArray, errors: FloatArray) -> Minimum:
         # Coefficients given the random effects are larger than averaged over them.
         larger = np.sqrt(1 + 0.35 * start**2 * len(structure.diagonal))
         point = np.r_[theta, larger * beta]
-        found = minimise(laplace.deviance, point, scale, structure.diagonal)
+        found = minimise(laplace.deviance, point, scale, structure.diagonal, best)
         if best is None or (found.converged, -found.value) > (best.converged, -best.value):
             best = found
         # A maximum at the boundary is looked at from a second side before it is believed.
@@ -246,6 +271,25 @@ def search(laplace: Laplace, beta: FloatArray, errors: FloatArray) -> Minimum:
             break
     assert best is not None
     return best
+
+
+def _search_part(
+    kept: IntArray, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution
+) -> Minimum | None:
+    """Search in some rows, in the coordinates of the whole; None where they cannot tell."""
+    X, labels = plain.basis[kept], np.arange(len(kept))
+    if len(aliased(X)):
+        return None
+    some = Rows(rows.y[kept], X, rows.weights[kept], labels, labels, rows.names, len(kept))
+    alone = solve_logit(some)
+    if alone.separated or not alone.converged:
+        return None
+    # The part's own basis would be other coordinates.
+    mu = expit(X @ alone.params)
+    information = (X * (some.weights * mu * (1 - mu))[:, None]).T @ X
+    alone = replace(alone, basis=X, transform=np.eye(X.shape[1]), information=information)
+    laplace = Laplace(arrange(blocks), some.y, X, some.weights)
+    return search(laplace, blocks, some, alone)
 
 
 def inverse_information(hessian: FloatArray) -> FloatArray:

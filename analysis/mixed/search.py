@@ -18,7 +18,11 @@ NEAR_ZERO = 2e-2
 #: A diagonal that is zero but for rounding: singular, as lme4 calls it.
 ZERO = 1e-4
 #: Step of the finite differences of the gradient, in rough standard errors.
-STEP = 1e-3
+STEP = 3e-4
+#: BFGS hands over to Newton when the gradient, per rough standard error, is below this.
+HANDOVER = 2e-3
+#: Newton's Hessian is renewed when the point has moved further than this from it.
+MOVED = 1e-2
 
 Deviance = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -34,7 +38,7 @@ class Minimum:
         The deviance there; inf when nothing could be evaluated.
     gradient : ndarray, shape (d,)
     hessian : ndarray, shape (d, d)
-        Of the deviance, by central differences of the gradient.
+        Of the deviance, by differences of the gradient.
     converged : bool
         A further Newton step promises nothing and no direction curves downwards.
     singular : bool
@@ -75,7 +79,13 @@ class _Counted:
 
 
 def minimise(
-    deviance: Deviance, start: FloatArray, scale: FloatArray, diagonal: IntArray
+    deviance: Deviance,
+    start: FloatArray,
+    scale: FloatArray,
+    diagonal: IntArray,
+    rival: Minimum | None = None,
+    *,
+    close: bool = False,
 ) -> Minimum:
     """Minimise a deviance by BFGS, then by Newton steps; try the boundary; leave saddles.
 
@@ -89,13 +99,19 @@ def minimise(
     diagonal : ndarray of int
         Entries that are diagonals of relative factors: their sign is free, and zero is the
         boundary.
+    rival : Minimum, optional
+        An end already reached from elsewhere: returned when this search leads no lower.
+    close : bool
+        The start is within a few standard errors, and `scale` nearly whitens the Hessian.
 
     Returns
     -------
     Minimum
     """
     counted = _Counted(deviance, start, scale)
-    z = _bfgs(counted, np.zeros(len(start)))
+    z = (_descend if close else _bfgs)(counted, np.zeros(len(start)))
+    if rival is not None and counted(z)[0] > rival.value - 1e-3:
+        return rival
     for attempt in range(4):
         z = _probe_zero(counted, z, diagonal)
         z, value, gradient, hessian, promise = _newton(counted, z)
@@ -128,6 +144,29 @@ def minimise(
     )
 
 
+def _descend(counted: _Counted, z: FloatArray) -> FloatArray:
+    """Quasi-Newton steps from nearby, the Hessian taken to be that of standard errors."""
+    inverse = np.eye(len(z)) / 2
+    value, gradient = counted(z)
+    for _ in range(40):
+        if float(np.abs(gradient).max()) < HANDOVER:
+            return z
+        step = -inverse @ gradient
+        for size in (1.0, 0.4, 0.1, 0.02):
+            there, slope = counted(z + size * step)
+            if there < value + 1e-4 * size * float(gradient @ step):
+                break
+        else:
+            break
+        moved, bent = size * step, slope - gradient
+        z, value, gradient = z + moved, there, slope
+        curvature = float(moved @ bent)
+        if curvature > 1e-10:
+            left = np.eye(len(z)) - np.outer(moved, bent) / curvature
+            inverse = left @ inverse @ left.T + np.outer(moved, moved) / curvature
+    return _bfgs(counted, z)
+
+
 def _bfgs(counted: _Counted, z: FloatArray) -> FloatArray:
     """Go downhill until Newton's method can take over."""
     from scipy.optimize import minimize
@@ -136,7 +175,7 @@ def _bfgs(counted: _Counted, z: FloatArray) -> FloatArray:
         # Steps far out are tried and turned down; the verdict is ours, not the warnings'.
         warnings.simplefilter("ignore")
         found = minimize(
-            counted, z, jac=True, method="BFGS", options={"gtol": 1e-2, "maxiter": 400}
+            counted, z, jac=True, method="BFGS", options={"gtol": HANDOVER, "maxiter": 400}
         )
     return np.atleast_1d(np.asarray(found.x, dtype=np.float64))
 
@@ -162,7 +201,7 @@ def _newton(
 ) -> tuple[FloatArray, float, FloatArray, FloatArray, float]:
     """Newton steps until they promise nothing; the Hessian is renewed when the point moved."""
     value, gradient = counted(z)
-    hessian, at = _hessian(counted, z), z
+    hessian, at = _hessian(counted, z, gradient), z
     promise = np.inf
     for _ in range(12):
         values, vectors = np.linalg.eigh(hessian)
@@ -185,18 +224,16 @@ def _newton(
                 break
         else:
             break
-        if np.linalg.norm(z - at) > 0.03:
-            hessian, at = _hessian(counted, z), z
-    if np.linalg.norm(z - at) > 1e-3:
-        hessian = _hessian(counted, z)
+        if np.linalg.norm(z - at) > MOVED:
+            hessian, at = _hessian(counted, z, gradient), z
     return z, value, gradient, hessian, promise
 
 
-def _hessian(counted: _Counted, z: FloatArray) -> FloatArray:
-    """Central differences of the exact gradient."""
+def _hessian(counted: _Counted, z: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Differences of the exact gradient."""
     found = np.empty((len(z), len(z)))
     for j in range(len(z)):
         step = np.zeros(len(z))
         step[j] = STEP
-        found[j] = (counted(z + step)[1] - counted(z - step)[1]) / (2 * STEP)
+        found[j] = (counted(z + step)[1] - gradient) / STEP
     return (found + found.T) / 2
