@@ -14,7 +14,7 @@ from analysis.mixed.structure import IntArray
 #: A search has converged when another Newton step promises less than this in log-likelihood.
 PROMISE = 1e-5
 #: A diagonal of a relative factor below this is tried at zero.
-NEAR_ZERO = 2e-2
+NEAR_ZERO = 0.2
 #: A diagonal that is zero but for rounding: singular, as lme4 calls it.
 ZERO = 1e-4
 #: Step of the finite differences of the gradient, in rough standard errors.
@@ -23,6 +23,9 @@ STEP = 3e-4
 HANDOVER = 2e-3
 #: Newton's Hessian is renewed when the point has moved further than this from it.
 MOVED = 1e-2
+NEWTON_STEPS = 15
+#: Shares of the largest curvature that are added to all when Newton's step fails.
+DAMPINGS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
 Deviance = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -113,12 +116,18 @@ def minimise(
     if rival is not None and counted(z)[0] > rival.value - 1e-3:
         return rival
     for attempt in range(4):
-        z = _probe_zero(counted, z, diagonal)
+        if attempt == 0:
+            z = _probe_zero(counted, z, diagonal)
         z, value, gradient, hessian, promise = _newton(counted, z)
         values, vectors = np.linalg.eigh(hessian)
         flat_size = 1e-7 * max(float(np.abs(values).max()), 1e-3)
-        if values[0] >= -1e3 * flat_size or attempt == 3:
+        saddle = values[0] < -1e3 * flat_size
+        if (not saddle and promise < PROMISE) or attempt == 3:
             break
+        if not saddle:
+            # A narrow bent valley, as where a correlation nears its limit: follow it.
+            z = _bfgs(counted, z, HANDOVER * 0.1**attempt * 1e-2)
+            continue
         # A saddle: go down on one side of it, the other is its mirror image or no worse.
         aside = vectors[:, 0] * min(1.0 / np.sqrt(-values[0]), 1e3)
         ways = [z + aside, z - aside]
@@ -167,7 +176,7 @@ def _descend(counted: _Counted, z: FloatArray) -> FloatArray:
     return _bfgs(counted, z)
 
 
-def _bfgs(counted: _Counted, z: FloatArray) -> FloatArray:
+def _bfgs(counted: _Counted, z: FloatArray, slope: float = HANDOVER) -> FloatArray:
     """Go downhill until Newton's method can take over."""
     from scipy.optimize import minimize
 
@@ -175,7 +184,7 @@ def _bfgs(counted: _Counted, z: FloatArray) -> FloatArray:
         # Steps far out are tried and turned down; the verdict is ours, not the warnings'.
         warnings.simplefilter("ignore")
         found = minimize(
-            counted, z, jac=True, method="BFGS", options={"gtol": HANDOVER, "maxiter": 400}
+            counted, z, jac=True, method="BFGS", options={"gtol": slope, "maxiter": 400}
         )
     return np.atleast_1d(np.asarray(found.x, dtype=np.float64))
 
@@ -203,7 +212,7 @@ def _newton(
     value, gradient = counted(z)
     hessian, at = _hessian(counted, z, gradient), z
     promise = np.inf
-    for _ in range(12):
+    for _ in range(NEWTON_STEPS):
         values, vectors = np.linalg.eigh(hessian)
         parts = vectors.T @ gradient
         curved = values > 1e-7 * max(float(np.abs(values).max()), 1e-3)
@@ -212,15 +221,17 @@ def _newton(
             break
         if promise < 1e-12 or not curved.any():
             break
-        step = vectors[:, curved] @ (parts[curved] / values[curved])
-        for size in (1.0, 0.5, 0.25, 0.1, 0.02):
-            there, slope = counted(z - size * step)
+        for damping in DAMPINGS:
+            # Steps of Levenberg and Marquardt bend from Newton's towards steepest descent.
+            weight = values[curved] + damping * float(values[-1])
+            step = vectors[:, curved] @ (parts[curved] / weight)
+            there, slope = counted(z - step)
             # Near the end rounding hides the gain: a smaller gradient is a gain too.
             if there < value or (
                 there <= value + 1e-9 * (1 + abs(value))
                 and np.linalg.norm(slope) < np.linalg.norm(gradient)
             ):
-                z, value, gradient = z - size * step, there, slope
+                z, value, gradient = z - step, there, slope
                 break
         else:
             break
