@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import subprocess
 import sys
@@ -257,6 +258,29 @@ def test_crossed_factors_may_be_eliminated_in_either_order() -> None:
     two = Profiled(arrange(blocks), design.y, design.X, reml=True).deviance(theta[::-1])
     np.testing.assert_allclose(two[0], one[0], rtol=1e-12)
     np.testing.assert_allclose(two[1][::-1], one[1], rtol=1e-9)
+
+
+def test_shares_of_trials_answer_as_the_trials() -> None:
+    animals = table("cbpp")
+    herds = animals.groupby(["herd", "period"], as_index=False).agg(
+        share=("y", "mean"), size=("y", "size")
+    )
+    for random in ("", " + (1 | herd)"):
+        one = fit(f"y ~ C(period){random}", animals, family="binomial")
+        few = fit(f"share ~ C(period){random}", herds, family="binomial", weights="size")
+        assert few.n_obs == 56
+        np.testing.assert_allclose(few.params, one.params, rtol=1e-6)
+        np.testing.assert_allclose(few.bse, one.bse, rtol=1e-5)
+        ways = np.log(
+            [math.comb(n, round(n * p)) for n, p in zip(herds["size"], herds.share, strict=True)]
+        )
+        assert few.loglik is not None
+        assert one.loglik is not None
+        np.testing.assert_allclose(few.loglik, one.loglik + ways.sum(), atol=1e-6)
+    with pytest.raises(InputError, match=r"whole numbers from 1 on; 0.5"):
+        fit("share ~ 1", herds.assign(size=0.5), family="binomial", weights="size")
+    with pytest.raises(InputError, match="leave them out"):
+        fit("share ~ 1", herds, weights="size")
 
 
 # ---- verdicts and refusals ---------------------------------------------------------------

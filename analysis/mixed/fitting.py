@@ -32,6 +32,7 @@ def fit(
     family: Family = "gaussian",
     method: Method | None = None,
     cluster: str | None = None,
+    weights: str | None = None,
 ) -> MixedFit:
     """Fit a regression, mixed or not.
 
@@ -53,6 +54,9 @@ def fit(
     cluster : str, optional
         Column of clusters for a robust covariance (CR1, t with G − 1 degrees of freedom);
         for models without random terms.
+    weights : str, optional
+        Column with the number of trials of each row; the outcome is then the share of
+        successes. Binomial models only.
 
     Returns
     -------
@@ -69,12 +73,14 @@ def fit(
         raise InputError(f"unknown method '{method}'; choose reml or ml")
     if family == "binomial" and method == "reml":
         raise InputError("REML is for gaussian models; leave the method out, or say ml")
+    if weights is not None and family != "binomial":
+        raise InputError("weights count the trials of binomial rows; leave them out here")
     parsed = parse(formula)
     _check_offered(parsed, cluster)
     if parsed.random:
         ready(family)
     began = time.perf_counter()
-    design = designs.build(parsed, data, cluster)
+    design = designs.build(parsed, data, cluster, weights)
     if family == "binomial":
         _check_share(parsed, design)
         if parsed.random:
@@ -155,7 +161,7 @@ def _logistic(parsed: Formula, design: Design, cluster: str | None, began: float
     n_obs, p = design.X.shape
     y = design.y
     _check_freedom(parsed, n_obs, p)
-    found = logit_clustered(y, design.X, _labels(design), names=design.names)
+    found = logit_clustered(y, design.X, _labels(design), names=design.names, weights=design.trials)
     soft = found.loglik is None
     robust = cluster is not None or soft
     warnings = list(_solver_warnings(found, cluster))

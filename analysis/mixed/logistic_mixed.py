@@ -144,15 +144,13 @@ class Laplace:
         return float(value), np.r_[system.at_theta(inner), self.X.T @ row]
 
 
-def fit_logistic(design: Design, trials: FloatArray | None = None) -> Components:
+def fit_logistic(design: Design) -> Components:
     """Fit a logistic mixed model by maximum likelihood, Laplace approximation.
 
     Parameters
     ----------
     design : Design
-        With at least one random block; outcomes in [0, 1].
-    trials : ndarray, shape (n,), optional
-        Trials a row stands for; 1 when left out.
+        With at least one random block; outcomes in [0, 1], shares of its trials if it has any.
 
     Returns
     -------
@@ -165,7 +163,7 @@ def fit_logistic(design: Design, trials: FloatArray | None = None) -> Components
         For outcomes that are not shares of the trials (soft scores), and separation by the
         fixed part.
     """
-    trials = np.ones(len(design.y)) if trials is None else trials
+    trials = np.ones(len(design.y)) if design.trials is None else design.trials
     counts = design.y * trials
     if np.abs(counts - np.round(counts)).max() > 1e-6:
         raise InputError(
