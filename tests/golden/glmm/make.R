@@ -10,15 +10,13 @@ save_csv <- function(d, file) {
 
 # ---- data ------------------------------------------------------------------------------
 data(sleepstudy); data(Dyestuff); data(Dyestuff2); data(Pastes); data(Penicillin); data(cake)
-data(cbpp); data(VerbAgg)
+data(cbpp)
 cake$replicate <- as.integer(cake$replicate)
 cake$temperature <- as.character(cake$temperature)
 cake <- cake[c("replicate", "recipe", "temperature", "temp", "angle")]
 cbpp <- do.call(rbind, lapply(seq_len(nrow(cbpp)), function(i) data.frame(
   herd = cbpp$herd[i], period = cbpp$period[i],
   y = rep(c(1, 0), c(cbpp$incidence[i], cbpp$size[i] - cbpp$incidence[i])))))
-verbagg <- with(VerbAgg, data.frame(y = as.integer(r2 == "Y"), Anger, Gender = as.character(Gender),
-                                    btype = as.character(btype), situ = as.character(situ), id, item))
 
 set.seed(20261123)
 # Questions in images, every question at eight k; slopes of log2 k at both levels.
@@ -58,9 +56,9 @@ crossed$eta <- NULL
 vqa <- vqa[sample(nrow(vqa)), ]; crossed <- crossed[sample(nrow(crossed)), ]
 
 tables <- list(sleepstudy = sleepstudy, dyestuff = Dyestuff, dyestuff2 = Dyestuff2, pastes = Pastes,
-               penicillin = Penicillin, cake = cake, cbpp = cbpp, verbagg = verbagg, vqa = vqa,
+               penicillin = Penicillin, cake = cake, cbpp = cbpp, vqa = vqa,
                crossed = crossed)
-for (name in c("penicillin", "cake", "cbpp", "verbagg", "vqa", "crossed"))
+for (name in c("penicillin", "cake", "cbpp", "vqa", "crossed"))
   save_csv(tables[[name]], paste0(name, ".csv"))
 
 # ---- fits ------------------------------------------------------------------------------
@@ -132,7 +130,6 @@ cases <- c(
   both("crossed", "ms ~ x * c + (1 + x | image) + (1 | image:question) + (1 | model)"),
   both("crossed", "ms ~ x * c + (1 + x | image) + (1 | image:question) + (1 + x | model)"),
   list(logistic("cbpp", "y ~ period + (1 | herd)"),
-       logistic("verbagg", "y ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)"),
        logistic("vqa", "y ~ x * c + kind + (1 | image)"),
        logistic("vqa", "y ~ (x + I(x^2)) * c + (1 + x | image) + (1 | image:question)"),
        logistic("vqa", "y ~ x * c + (x || image) + (1 | image:question)"),
@@ -147,7 +144,6 @@ version <- function(p) paste(p, as.character(packageVersion(p)))
 cat("# Reference values\n\n",
     "Made by `Rscript make.R` with ", R.version.string, ", ", version("lme4"), ", ", version("lmerTest"),
     ", ", version("jsonlite"), ".\n\n`penicillin` (Davies & Goldsmith 1972, Statistical Methods in Research ",
-    "and Production), `cake` (Cook 1938, MSc thesis, Iowa State College), `cbpp` (Lesnoff et al. 2004, ",
-    "Preventive Veterinary Medicine 66, one row an animal) and `verbagg` (Vansteelandt 2000, PhD thesis, ",
-    "K.U. Leuven) are published data as lme4 tabulates them; `vqa` and `crossed` are simulated by the ",
+    "and Production), `cake` (Cook 1938, MSc thesis, Iowa State College) and `cbpp` (Lesnoff et al. 2004, ",
+    "Preventive Veterinary Medicine 66, one row an animal) are published data as lme4 tabulates them; `vqa` and `crossed` are simulated by the ",
     "script.\n", sep = "", file = "README.md")
