@@ -35,6 +35,7 @@ LIBRARIES = (
     "scikit-image",
     "statsmodels",
     "formulae",
+    "numba",
     "seaborn",
     "matplotlib",
 )

@@ -20,6 +20,8 @@ def one_thread(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        # SciPy brings a BLAS of its own, which can be limited only once it is loaded.
+        import scipy.linalg  # noqa: F401
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(limits=1, user_api="blas"):

@@ -57,7 +57,7 @@ def test_agrees_with_lme4(case: dict[str, Any], method: Any) -> None:
     assert found.n_obs == truth["n_obs"]
     assert found.singular == truth["singular"]
     assert found.converged
-    assert (found.statistic, found.df, found.p_values) == ("z", None, "Wald z")
+    assert (found.statistic, found.p_values) == ("t", "t, Satterthwaite df")
     check_components(found, truth["random"])
 
 
@@ -167,14 +167,6 @@ def test_nested_labels_may_repeat_or_be_unique() -> None:
     assert [c.group for c in repeated.random] == ["cask:batch", "batch"]
 
 
-def test_what_the_engine_cannot_do_is_said_with_a_way_out() -> None:
-    data = table("nested")
-    with pytest.raises(InputError, match=r"crossed.*cluster='kind'"):
-        fit("ms ~ x + (1 | kind) + (1 | question)", data)
-    with pytest.raises(InputError, match=r"within the inner level 'image:question'.*\|\|"):
-        fit("ms ~ x + (1 | image) + (1 + x | image:question)", data[data.image < "i99"])
-
-
 KEYS = ["fixed", "random", "loglik", "deviance", "aic", "bic", "n_obs", "n_groups"]
 KEYS += ["residual_sd", "method", "converged", "singular", "seconds"]
 KEYS += ["covariance", "warnings", "n_dropped"]
@@ -194,7 +186,7 @@ def test_json_has_the_published_keys() -> None:
         "ci_low",
         "ci_high",
     ]
-    assert again["fixed"][0]["df"] is None
+    assert again["fixed"][0]["df"] == pytest.approx(17, abs=1e-3)
     assert [tuple(row) for row in again["random"]] == [
         ("group", "term", "term2", "vcov", "sd_or_corr")
     ] * 3
@@ -227,7 +219,7 @@ def test_the_summary_shows_sds_and_no_stars() -> None:
     assert re.search(r"Subject +Intercept +24\.74", text)
     assert re.search(r"Subject +Intercept, Days +0\.07", text)
     assert re.search(r"residual +25\.59", text)
-    assert "p-values: Wald z." in text
+    assert "p-values: t, Satterthwaite df." in text
     quasi = fit("soft ~ c", table("answers"), family="binomial", cluster="image").summary()
     assert "Quasi-likelihood: no log-likelihood, no AIC" in quasi
     assert "t with G − 1 df" in quasi

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from analysis.mixed.result import MixedFit
 
@@ -46,7 +48,12 @@ def summary(fit: MixedFit) -> str:
         ]
         for name, estimate, se, statistic, p, interval in zip(fit.names, *columns, strict=True)
     ]
-    lines += _table(["term", "estimate", "SE", fit.statistic, "p", "95 % interval"], rows)
+    head = ["term", "estimate", "SE", fit.statistic, "p", "95 % interval"]
+    if isinstance(fit.df, np.ndarray):
+        head.insert(4, "df")
+        for row, df in zip(rows, fit.df, strict=True):
+            row.insert(4, number(float(df), 1))
+    lines += _table(head, rows)
     if fit.random or fit.residual_sd is not None:
         lines += ["", "Random effects (standard deviations and correlations)"]
         rows = [

@@ -63,6 +63,8 @@ class Design:
         Cluster labels.
     n_dropped : int
         Rows of the frame left out for missing values.
+    trials : ndarray, shape (n,), float64, or None
+        Trials that each row stands for.
     """
 
     y: FloatArray
@@ -72,9 +74,15 @@ class Design:
     random: tuple[RandomBlock, ...]
     cluster: npt.NDArray[Any] | None
     n_dropped: int
+    trials: FloatArray | None = None
 
 
-def build(formula: Formula, data: pd.DataFrame, cluster: str | None = None) -> Design:
+def build(
+    formula: Formula,
+    data: pd.DataFrame,
+    cluster: str | None = None,
+    trials: str | None = None,
+) -> Design:
     """Evaluate a formula on a frame.
 
     Parameters
@@ -84,6 +92,8 @@ def build(formula: Formula, data: pd.DataFrame, cluster: str | None = None) -> D
         With a column for every name in the formula.
     cluster : str, optional
         Column of cluster labels to carry along.
+    trials : str, optional
+        Column of numbers of trials to carry along.
 
     Returns
     -------
@@ -101,6 +111,8 @@ def build(formula: Formula, data: pd.DataFrame, cluster: str | None = None) -> D
         needed += [*_variables(term.columns, formula), *term.factors]
     if cluster is not None:
         needed.append(cluster)
+    if trials is not None:
+        needed.append(trials)
     needed = list(dict.fromkeys(needed))
     _check_known(needed, data, formula)
     complete = data[needed].notna().all(axis=1).to_numpy()
@@ -127,7 +139,22 @@ def build(formula: Formula, data: pd.DataFrame, cluster: str | None = None) -> D
         raise InputError(
             f"cluster '{cluster}' has a single value: cluster-robust errors need several clusters"
         )
-    return Design(y, X, names, terms, random, labels, n_dropped)
+    counts = None if trials is None else _trials(trials, frame)
+    return Design(y, X, names, terms, random, labels, n_dropped, counts)
+
+
+def _trials(name: str, frame: pd.DataFrame) -> FloatArray:
+    values = frame[name]
+    if not pd.api.types.is_numeric_dtype(values):
+        raise InputError(f"weights '{name}' are not numeric (for instance {values.iloc[0]!r})")
+    counts = values.to_numpy(dtype=np.float64)
+    whole = np.isfinite(counts) & (counts >= 1) & (counts == np.round(counts))
+    if not whole.all():
+        raise InputError(
+            f"weights '{name}' count the trials of a row, whole numbers from 1 on; "
+            f"{listing(f'{value:g}' for value in np.unique(counts[~whole]))} are not"
+        )
+    return counts
 
 
 def _variables(text: str, formula: Formula) -> list[str]:

@@ -1,4 +1,4 @@
-"""`fit`: from a formula and a frame to a result, by the engine that can do it."""
+"""`fit`: from a formula and a frame to a result, by the engine that fits it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed import design as designs
-from analysis.mixed.clustered import ClusteredFit, FloatArray
+from analysis.mixed.assemble import linear_mixed, logistic_mixed, ready
+from analysis.mixed.clustered import ClusteredFit
 from analysis.mixed.design import Design
 from analysis.mixed.formula import Formula, parse
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
-from analysis.mixed.result import MixedFit, VarianceComponent
+from analysis.mixed.result import MixedFit
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean
 
@@ -31,26 +32,31 @@ def fit(
     family: Family = "gaussian",
     method: Method | None = None,
     cluster: str | None = None,
+    weights: str | None = None,
 ) -> MixedFit:
     """Fit a regression, mixed or not.
 
     Parameters
     ----------
     formula : str
-        As in lme4: ``ms ~ C(k) + (1 | sample_id)``, ``correct ~ C(k) * c + C(question_type)``.
+        As in lme4: ``ms ~ C(k) + (1 | sample_id)``, ``correct ~ C(k) * c + C(question_type)``,
+        ``correct ~ x * c + (1 + x | image) + (1 + x | image:question) + (1 | model)``.
         The fixed part is read by formulae: ``C(x)`` makes categories, ``I(x**2)`` arithmetic.
     data : DataFrame
         One row an observation; rows with a missing value in a used column are left out and
         counted.
     family : {"gaussian", "binomial"}
         Binomial: logit link, outcome in [0, 1]; outcomes between 0 and 1 make it a
-        quasi-likelihood with robust errors.
+        quasi-likelihood with robust errors, which has no random terms.
     method : {"reml", "ml"}, optional
         Default ``reml`` for gaussian, ``ml`` for binomial. Without random terms it only
         decides which log-likelihood is reported.
     cluster : str, optional
         Column of clusters for a robust covariance (CR1, t with G − 1 degrees of freedom);
         for models without random terms.
+    weights : str, optional
+        Column with the number of trials of each row; the outcome is then the share of
+        successes. Binomial models only.
 
     Returns
     -------
@@ -67,92 +73,41 @@ def fit(
         raise InputError(f"unknown method '{method}'; choose reml or ml")
     if family == "binomial" and method == "reml":
         raise InputError("REML is for gaussian models; leave the method out, or say ml")
-    began = time.perf_counter()
+    if weights is not None and family != "binomial":
+        raise InputError("weights count the trials of binomial rows; leave them out here")
     parsed = parse(formula)
-    _check_offered(parsed, family, cluster)
-    design = designs.build(parsed, data, cluster)
+    _check_offered(parsed, cluster)
+    if parsed.random:
+        ready(family)
+    began = time.perf_counter()
+    design = designs.build(parsed, data, cluster, weights)
     if family == "binomial":
+        _check_share(parsed, design)
+        if parsed.random:
+            return logistic_mixed(parsed, design, began)
         return _logistic(parsed, design, cluster, began)
     reml = method != "ml"
     if parsed.random:
-        return _linear_mixed(parsed, design, reml, began)
+        return linear_mixed(parsed, design, reml, began)
     return _linear(parsed, design, reml, cluster, began)
 
 
-def _check_offered(parsed: Formula, family: str, cluster: str | None) -> None:
-    if not parsed.random:
-        return
-    group = parsed.random[0].factors[0]
-    if family == "binomial":
-        raise InputError(
-            f"formula '{parsed.text}': logistic models with random terms are not offered yet; "
-            f"leave the random terms out and give cluster='{group}' for errors robust to it"
-        )
-    if cluster is not None:
+def _check_offered(parsed: Formula, cluster: str | None) -> None:
+    if parsed.random and cluster is not None:
         raise InputError(
             f"formula '{parsed.text}': a cluster-robust covariance is for models without random "
             f"terms; leave out either {parsed.random[0].text} or the cluster"
         )
 
 
-def _linear_mixed(parsed: Formula, design: Design, reml: bool, began: float) -> MixedFit:
-    from analysis.mixed import statsmodels_engine as engine
-
-    found = engine.fit_linear(design, reml=reml)
-    n_obs, n_params = len(design.y), len(design.names) + found.n_variance + 1
-    sizes = {block.group: block.n_levels for block in design.random}
-    order = sorted(sizes, key=lambda group: -sizes[group])  # as lme4: most levels first
-    random = [
-        component
-        for group in order
-        for block, covariance in zip(design.random, found.covariances, strict=True)
-        if block.group == group
-        for component in components(group, block.names, covariance)
-    ]
-    return MixedFit(
-        formula=parsed.text,
-        family="gaussian",
-        method="reml" if reml else "ml",
-        engine=engine.NAME,
-        names=design.names,
-        params=found.params,
-        cov=found.cov,
-        statistic="z",
-        df=None,
-        p_values="Wald z",
-        covariance="model",
-        random=tuple(random),
-        residual_sd=found.residual_sd,
-        loglik=found.loglik,
-        deviance=-2 * found.loglik,
-        aic=-2 * found.loglik + 2 * n_params,
-        bic=-2 * found.loglik + n_params * float(np.log(n_obs)),
-        n_obs=n_obs,
-        n_dropped=design.n_dropped,
-        n_groups={group: sizes[group] for group in order},
-        converged=found.converged,
-        singular=found.singular,
-        warnings=found.warnings,
-        seconds=time.perf_counter() - began,
-        terms=design.terms,
-    )
-
-
-def components(group: str, names: Sequence[str], covariance: FloatArray) -> list[VarianceComponent]:
-    """List a covariance matrix as lme4 does: variances, then covariances."""
-    sds = np.sqrt(np.diag(covariance))
-    found = [
-        VarianceComponent(group, name, None, float(covariance[i, i]), float(sds[i]))
-        for i, name in enumerate(names)
-    ]
-    for i in range(len(names)):
-        for j in range(i + 1, len(names)):
-            product = float(sds[i] * sds[j])
-            correlation = float(covariance[i, j]) / product if product > 0 else float("nan")
-            found.append(
-                VarianceComponent(group, names[i], names[j], float(covariance[i, j]), correlation)
-            )
-    return found
+def _check_share(parsed: Formula, design: Design) -> None:
+    low, high = float(design.y.min()), float(design.y.max())
+    if low < 0 or high > 1:
+        percent = " (percent? divide by 100)" if low >= 0 and high <= 100 else ""
+        raise InputError(
+            f"formula '{parsed.text}': a binomial outcome lies in [0, 1], this one in "
+            f"[{low:g}, {high:g}]{percent}"
+        )
 
 
 def _linear(
@@ -205,15 +160,8 @@ def _linear(
 def _logistic(parsed: Formula, design: Design, cluster: str | None, began: float) -> MixedFit:
     n_obs, p = design.X.shape
     y = design.y
-    low, high = float(y.min()), float(y.max())
-    if low < 0 or high > 1:
-        percent = " (percent? divide by 100)" if low >= 0 and high <= 100 else ""
-        raise InputError(
-            f"formula '{parsed.text}': a binomial outcome lies in [0, 1], this one in "
-            f"[{low:g}, {high:g}]{percent}"
-        )
     _check_freedom(parsed, n_obs, p)
-    found = logit_clustered(y, design.X, _labels(design), names=design.names)
+    found = logit_clustered(y, design.X, _labels(design), names=design.names, weights=design.trials)
     soft = found.loglik is None
     robust = cluster is not None or soft
     warnings = list(_solver_warnings(found, cluster))

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.satterthwaite import Spread, joint_degrees
 from analysis.mixed.wald import WaldTest, wald_test
 from complexity.errors import InputError, did_you_mean
 from complexity.files import plain
@@ -62,8 +63,9 @@ class MixedFit:
         Their covariance; NaN for coefficients that diverge.
     statistic : str
         ``t`` or ``z``.
-    df : float or None
-        Degrees of freedom of the t statistics; None for z.
+    df : float, ndarray of shape (p,), or None
+        Degrees of freedom of the t statistics: Satterthwaite's, one a coefficient, for linear
+        mixed models; None for z.
     p_values : str
         How p-values and intervals were had, in words.
     covariance : str
@@ -75,7 +77,7 @@ class MixedFit:
     loglik : float or None
         The REML criterion's when `method` is ``reml``; None for quasi-likelihoods.
     deviance : float
-        −2 `loglik` for gaussian fits, the residual deviance for binomial ones.
+        −2 `loglik` for gaussian and mixed fits, else the residual deviance.
     aic, bic : float or None
         Variance parameters and the residual counted, as lme4 does.
     n_obs, n_dropped : int
@@ -89,6 +91,8 @@ class MixedFit:
         Wall time of the fit.
     terms : mapping of str to tuple of int
         Which columns belong to each term of the fixed part.
+    spread : Spread or None
+        What Satterthwaite's degrees of freedom of other combinations need.
     """
 
     formula: str
@@ -99,7 +103,7 @@ class MixedFit:
     params: FloatArray
     cov: FloatArray
     statistic: str
-    df: float | None
+    df: float | FloatArray | None
     p_values: str
     covariance: str
     random: tuple[VarianceComponent, ...]
@@ -116,6 +120,7 @@ class MixedFit:
     warnings: tuple[str, ...]
     seconds: float
     terms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    spread: Spread | None = field(default=None, repr=False)
 
     @property
     def bse(self) -> FloatArray:
@@ -150,7 +155,8 @@ class MixedFit:
         if not 0 < level < 1:
             raise InputError(f"a confidence level lies between 0 and 1, not {level:g}")
         tail = (1 + level) / 2
-        width = float(ndtri(tail) if self.df is None else stdtrit(self.df, tail)) * self.bse
+        quantile = ndtri(tail) if self.df is None else stdtrit(self.df, tail)
+        width = np.asarray(quantile, dtype=np.float64) * self.bse
         return np.column_stack([self.params - width, self.params + width])
 
     def cov_params(self) -> FloatArray:
@@ -168,8 +174,8 @@ class MixedFit:
         Returns
         -------
         WaldTest
-            F with `df` denominator degrees of freedom where the fit has them, else
-            chi-square.
+            F with `df` denominator degrees of freedom where the fit has them
+            (Satterthwaite's for linear mixed models), else chi-square.
 
         Raises
         ------
@@ -182,7 +188,12 @@ class MixedFit:
             for name in names:
                 columns += self._columns(str(name))
             R = np.eye(len(self.names))[list(dict.fromkeys(columns))]
-        return wald_test(self.params, self.cov, R, df_denom=self.df)
+        freedom = None if self.df is None else float(np.mean(self.df))
+        if self.spread is not None:
+            combinations = np.atleast_2d(np.asarray(R, dtype=np.float64))
+            if combinations.ndim == 2 and combinations.shape[1] == len(self.params):
+                freedom = joint_degrees(combinations, self.cov, self.spread)
+        return wald_test(self.params, self.cov, R, df_denom=freedom)
 
     def _columns(self, name: str) -> list[int]:
         if name in self.terms:

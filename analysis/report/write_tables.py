@@ -297,7 +297,8 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         columns=_coefficient_columns(keys),
         notes=[
             f"Models: {'; '.join(methods)}. k as a factor, c: standardised "
-            f"{readable(m.primary)}, order: position in the run (0 to 1). Wald z.",
+            f"{readable(m.primary)}, order: position in the run (0 to 1). "
+            "t, Satterthwaite degrees of freedom.",
             *troubled,
         ],
     )

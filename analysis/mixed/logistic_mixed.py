@@ -1,0 +1,299 @@
+"""Logistic mixed models: the Laplace deviance with its exact gradient, and the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import expit, gammaln
+
+from analysis.mixed import kernels_rows
+from analysis.mixed.clustered import FloatArray, Rows, aliased
+from analysis.mixed.design import Design, RandomBlock
+from analysis.mixed.linear_mixed import (
+    Components,
+    covariances,
+    rough_errors,
+    symmetric,
+    unit_length,
+    verdict,
+)
+from analysis.mixed.logit import Solution, solve_logit
+from analysis.mixed.search import Minimum, minimise
+from analysis.mixed.structure import IntArray, Structure, arrange
+from analysis.mixed.system import System
+from analysis.mixed.thinning import from_part, thinned
+from complexity.errors import InputError, listing
+
+NAME = "Optik, Laplace approximation"
+#: Where the search begins: standard deviations of the random effects, columns of unit length.
+STARTS = (0.7, 0.2, 2.0)
+#: Newton's iterations for the modes end with the step that promised less than this.
+MODE_TOLERANCE = 1e-9
+MODE_ITERATIONS = 60
+#: Beyond this standard deviation of unit-length columns Laplace's approximation is poor.
+LARGE_SD = 3.0
+
+
+class Laplace:
+    """The Laplace deviance of a logistic mixed model as a function of (theta, beta).
+
+    −2 log-likelihood is approximated by d(u) + u'u + log |V'WV + I| at the mode u of the
+    first two (Bates et al. 2015, section on generalised models; d without the binomial
+    coefficients). Its gradient includes how the mode, and with it W, moves.
+
+    Parameters
+    ----------
+    structure : Structure
+    y : ndarray, shape (n,)
+        Shares of successes, rows in the order of the design.
+    X : ndarray, shape (n, p)
+    trials : ndarray, shape (n,)
+    """
+
+    def __init__(
+        self, structure: Structure, y: FloatArray, X: FloatArray, trials: FloatArray
+    ) -> None:
+        self.structure = structure
+        rows = structure.rows
+        self.y, self.trials = np.ascontiguousarray(y[rows]), np.ascontiguousarray(trials[rows])
+        self.X = np.ascontiguousarray(X[rows])
+        self.system = System(structure, np.empty((len(y), 0)))
+        self.modes = np.zeros(structure.n_chain + structure.n_crossed)
+        self.mode_steps = 0
+
+    def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Split (theta, beta)."""
+        size = len(self.structure.theta_row)
+        return point[:size], point[size:]
+
+    def _find_modes(
+        self, theta: FloatArray, offset: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray] | None:
+        """Newton's method from the last modes: penalised deviance, score and weights there."""
+        system, y, trials = self.system, self.y, self.trials
+        score, weights = np.empty(len(y)), np.empty(len(y))
+        modes = self.modes
+        fitted = self._spread(theta, modes)
+        value = kernels_rows.logistic(offset + fitted, y, trials, score, weights) + modes @ modes
+        if not np.isfinite(value):
+            return None
+        for _ in range(MODE_ITERATIONS):
+            self.mode_steps += 1
+            if not system.factorise(theta, weights):
+                return None
+            target, _, moved = system.solve(weights * fitted + score)
+            step, shift = target - modes, moved - fitted
+            promise = float(score @ shift - modes @ step)
+            if not np.isfinite(promise):
+                return None
+            size = 1.0
+            while True:
+                trial, there = modes + size * step, fitted + size * shift
+                new = (
+                    kernels_rows.logistic(offset + there, y, trials, score, weights) + trial @ trial
+                )
+                if new <= value + 1e-12 * (1 + abs(value)) or size < 1e-4:
+                    break
+                size /= 2
+            modes, fitted, value = trial, there, new
+            if abs(promise) < MODE_TOLERANCE:
+                self.modes = modes
+                return float(value), score, weights
+        return None
+
+    def _spread(self, theta: FloatArray, effects: FloatArray) -> FloatArray:
+        """V u for given effects."""
+        s = self.structure
+        V = s.Z @ s.factor(theta)
+        fitted = np.zeros(len(V))
+        column = 0
+        for f in range(len(s.span)):
+            first = s.base[f] + s.level[:, f] * s.span[f]
+            for j in range(s.span[f]):
+                fitted += V[:, column] * effects[first + j]
+                column += 1
+        return fitted
+
+    def deviance(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """Deviance and its exact gradient; inf where the modes cannot be found."""
+        theta, beta = self.split(point)
+        system = self.system
+        last = self.modes
+        found = self._find_modes(theta, self.X @ beta)
+        if found is None:
+            # From far away the last modes can be a bad start.
+            self.modes = np.zeros_like(last)
+            found = self._find_modes(theta, self.X @ beta)
+        if found is None:
+            self.modes = last
+            return np.inf, np.zeros(len(point))
+        value, score, weights = found
+        if not system.factorise(theta, weights):
+            return np.inf, np.zeros(len(point))
+        value += system.logdet_effects
+        leverage, slope = system.logdet_slope(weights, fixed=False)
+        # The third derivative: how log |V'WV + I| moves with each linear predictor, via W.
+        mu = self.y - score / self.trials
+        third = leverage * weights * (1 - 2 * mu)
+        # How the modes answer: implicit differentiation of their equation.
+        answer, _, moved = system.solve(third)
+        row = third - 2 * score - weights * moved
+        inner = system.outer_sums(row, self.modes) + system.outer_sums(score, answer) + 2 * slope
+        return float(value), np.r_[system.at_theta(inner), self.X.T @ row]
+
+
+def fit_logistic(design: Design) -> Components:
+    """Fit a logistic mixed model by maximum likelihood, Laplace approximation.
+
+    Parameters
+    ----------
+    design : Design
+        With at least one random block; outcomes in [0, 1], shares of its trials if it has any.
+
+    Returns
+    -------
+    Components
+        Standard errors from the joint Hessian of fixed effects and variance parameters.
+
+    Raises
+    ------
+    InputError
+        For outcomes that are not shares of the trials (soft scores), and separation by the
+        fixed part.
+    """
+    trials = np.ones(len(design.y)) if design.trials is None else design.trials
+    counts = design.y * trials
+    if np.abs(counts - np.round(counts)).max() > 1e-6:
+        raise InputError(
+            "outcomes between 0 and 1 have no likelihood, which random terms need: leave the "
+            f"random terms out and give cluster='{outermost(design)}', or round the outcome to 0 "
+            "and 1"
+        )
+    labels = np.arange(len(design.y))
+    rows = Rows(design.y, design.X, trials, labels, labels, design.names, len(design.y))
+    plain = solve_logit(rows)
+    if plain.separated:
+        raise InputError(
+            f"separation: some rows are predicted perfectly by "
+            f"{listing(plain.separated, shown=8)}, whose estimates would grow without limit; "
+            "leave it out or merge categories"
+        )
+    scaled, lengths = unit_length(design.random)
+    structure = arrange(scaled)
+    laplace = Laplace(structure, design.y, plain.basis, trials)
+    best = search(laplace, scaled, rows, plain)
+    theta, beta = laplace.split(best.point)
+    back = np.asarray(np.linalg.inv(plain.transform), dtype=np.float64)
+    joint = inverse_information(best.hessian)[len(theta) :, len(theta) :]
+    ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
+    warnings = list(verdict(best))
+    found = covariances(theta, scaled, lengths, 1.0)
+    return Components(
+        params=back @ beta,
+        cov=symmetric(back @ joint @ back.T),
+        covariances=found,
+        residual_sd=None,
+        loglik=float(-best.value / 2 + ways.sum()),
+        n_variance=len(theta),
+        converged=best.converged,
+        singular=best.singular,
+        warnings=(*warnings, *poor_approximation(design, found)),
+        spread=None,
+    )
+
+
+def outermost(design: Design) -> str:
+    """Name the grouping with the fewest levels."""
+    return min(design.random, key=lambda block: block.n_levels).group
+
+
+def poor_approximation(design: Design, found: tuple[FloatArray, ...]) -> list[str]:
+    """Say where Laplace's approximation is known to be off."""
+    large = [
+        block.group
+        for block, covariance in zip(design.random, found, strict=True)
+        if np.mean(np.einsum("ni,ij,nj->n", block.Z, covariance, block.Z)) > LARGE_SD**2
+    ]
+    if not large:
+        return []
+    return [
+        f"random effects of {listing(large)} have a standard deviation above {LARGE_SD:g}: "
+        "Laplace's approximation underestimates it by a few percent, and slopes a little"
+    ]
+
+
+def search(laplace: Laplace, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution) -> Minimum:
+    """Minimise the Laplace deviance, from several starting points if need be.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    blocks : sequence of RandomBlock
+    rows : Rows
+        What it was made of: large data are searched in part first.
+    plain : Solution
+        The logit without random effects.
+
+    Returns
+    -------
+    Minimum
+    """
+    structure = laplace.structure
+    beta = plain.transform @ plain.params
+    size = len(structure.theta_row)
+    scale = np.zeros((size + len(beta), size + len(beta)))
+    scale[:size, :size] = np.diag(rough_errors(structure))
+    scale[size:, size:] = np.linalg.inv(np.linalg.cholesky(plain.information)).T
+    part = thinned(blocks, structure)
+    if part is not None:
+        kept, fewer = part
+        begun = _search_part(kept, fewer, rows, plain)
+        best = None if begun is None else from_part(laplace.deviance, begun, scale, structure)
+        if best is not None:
+            return best
+    best = None
+    for tried, start in enumerate(STARTS):
+        laplace.modes[:] = 0.0
+        theta = np.zeros(size)
+        theta[structure.diagonal] = start
+        # Coefficients given the random effects are larger than averaged over them.
+        larger = np.sqrt(1 + 0.35 * start**2 * len(structure.diagonal))
+        point = np.r_[theta, larger * beta]
+        found = minimise(laplace.deviance, point, scale, structure.diagonal, best)
+        if best is None or (found.converged, -found.value) > (best.converged, -best.value):
+            best = found
+        # A maximum at the boundary is looked at from a second side before it is believed.
+        if found.converged and (tried > 0 or not found.singular):
+            break
+    assert best is not None
+    return best
+
+
+def _search_part(
+    kept: IntArray, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution
+) -> Minimum | None:
+    """Search in some rows, in the coordinates of the whole; None where they cannot tell."""
+    X, labels = plain.basis[kept], np.arange(len(kept))
+    if len(aliased(X)):
+        return None
+    some = Rows(rows.y[kept], X, rows.weights[kept], labels, labels, rows.names, len(kept))
+    alone = solve_logit(some)
+    if alone.separated or not alone.converged:
+        return None
+    # The part's own basis would be other coordinates.
+    mu = expit(X @ alone.params)
+    information = (X * (some.weights * mu * (1 - mu))[:, None]).T @ X
+    alone = replace(alone, basis=X, transform=np.eye(X.shape[1]), information=information)
+    laplace = Laplace(arrange(blocks), some.y, X, some.weights)
+    return search(laplace, blocks, some, alone)
+
+
+def inverse_information(hessian: FloatArray) -> FloatArray:
+    """Covariance from the Hessian of −2 log-likelihood, its flat directions left out."""
+    size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+    values, vectors = np.linalg.eigh(hessian / np.outer(size, size))
+    kept = values > 1e-9 * float(values[-1])
+    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    return np.asarray(2 * inverse / np.outer(size, size), dtype=np.float64)

@@ -1,0 +1,104 @@
+"""A part of a large data set, to begin the search of the whole from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.mixed.clustered import FloatArray
+from analysis.mixed.design import RandomBlock
+from analysis.mixed.search import Deviance, Minimum, minimise
+from analysis.mixed.structure import IntArray, Structure
+
+#: One in so many of the outermost groups is kept.
+SHARE = 8
+#: Smaller parts than this are no use.
+FEWEST_ROWS = 2_000
+FEWEST_GROUPS = 60
+
+
+def thinned(
+    blocks: Sequence[RandomBlock], structure: Structure
+) -> tuple[IntArray, tuple[RandomBlock, ...]] | None:
+    """Keep every eighth of the outermost groups of the chain, whole.
+
+    Returns
+    -------
+    rows : ndarray, int64
+        Rows of the design that are kept.
+    blocks : tuple of RandomBlock
+        Over these rows.
+
+    None when the part would be too small to be of use.
+    """
+    kept = structure.level[:, structure.depth - 1] % SHARE == 0
+    rows = structure.rows[kept]
+    n_groups = int(structure.n_levels[structure.depth - 1]) // SHARE
+    if len(rows) < FEWEST_ROWS or n_groups < FEWEST_GROUPS:
+        return None
+    fewer = []
+    for block in blocks:
+        codes, levels = pd.factorize(block.codes[rows], sort=True)
+        if len(levels) < 2:
+            return None
+        fewer.append(
+            replace(block, Z=block.Z[rows], codes=codes.astype(np.int64), n_levels=len(levels))
+        )
+    return rows, tuple(fewer)
+
+
+#: Directions along which the part's deviance is flatter than this share of its diagonal are
+#: taken to be this steep.
+FLATTEST = 0.05
+
+
+def _whitened(part: Minimum) -> FloatArray | None:
+    """Directions about one standard error of the whole long, from the part's Hessian."""
+    size = np.sqrt(np.abs(np.diag(part.hessian)))
+    if not (size > 0).all():
+        return None
+    values, vectors = np.linalg.eigh(part.hessian / np.outer(size, size))
+    floor = FLATTEST if part.singular else 1e-6
+    steep = np.maximum(values, floor)
+    directions: FloatArray = vectors * np.sqrt(2 / (SHARE * steep)) / size[:, None]
+    return directions
+
+
+def from_part(
+    deviance: Deviance, part: Minimum, scale: FloatArray, structure: Structure
+) -> Minimum | None:
+    """Search the whole from where the search of a part ended.
+
+    Parameters
+    ----------
+    deviance : callable
+        Of the whole.
+    part : Minimum
+    scale : ndarray, shape (d, d)
+        Rough standard errors.
+    structure : Structure
+        Of the whole.
+
+    Returns
+    -------
+    Minimum or None
+        None when the search must begin anew: the part did not converge, or the whole ends at
+        a boundary where the part did not.
+    """
+    if not part.converged:
+        return None
+    directions = _whitened(part)
+    if directions is None:
+        return None
+    start = part.point.copy()
+    # At zero the gradient vanishes by symmetry: step off the boundary.
+    off = 3 * np.diag(scale)[structure.diagonal]
+    start[structure.diagonal] = np.where(
+        np.abs(start[structure.diagonal]) < off, off, start[structure.diagonal]
+    )
+    found = minimise(deviance, start, directions, structure.diagonal, close=True)
+    settled = found.converged and (part.singular or not found.singular)
+    return found if settled else None
