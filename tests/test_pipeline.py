@@ -169,6 +169,31 @@ def test_an_unreadable_image_ends_nothing(tmp_path: Path) -> None:
     assert row["error"]
     joined = json.loads((tmp_path / "run" / "join.json").read_text(encoding="utf-8"))
     assert broken.name in json.dumps(joined)
+    assert f"1 of 30 images could not be read: {broken.name}" in " ".join(result.answer.split())
+
+
+def test_the_answer_says_yes_no_or_too_few(tmp_path: Path) -> None:
+    metrics = ["object_count"]
+    manifest = small_study(tmp_path / "study", n_images=100, metrics=metrics, covariates=[])
+    path = manifest.parent / "results.parquet"
+    results = pd.read_parquet(path)
+    samples = pd.read_parquet(manifest.parent / "samples.parquet").set_index("sample_id")
+    many = samples.loc[results["sample_id"], "n_objects"].to_numpy() > 12
+    best = np.where(many, 8, 2)
+    # fixed4 shifts from 2 to 8; anyk is nearly always right, whatever k.
+    draws = np.random.default_rng(1).random(len(results))
+    shifted = draws < np.where(results["k"] == best, 0.95, 0.3)
+    correct = np.where(results["checkpoint"] == "fixed4", shifted, True)
+    results.assign(correct=correct.astype(int)).to_parquet(path)
+    answer = " ".join(analysis.run(manifest, tmp_path / "run", workers=1).answer.split())
+    assert "Yes for fixed4: no single k is best at both ends of object_count." in answer
+    assert "No shift is shown for anyk" in answer
+    assert "No k is best at both ends" in answer
+
+    few = small_study(tmp_path / "few", n_images=24, metrics=metrics)
+    answer = " ".join(analysis.run(few, tmp_path / "other", workers=1).answer.split())
+    assert "Too few data to tell for fixed4" in answer
+    assert "few images (bucket 'low'" in answer
 
 
 def test_without_results_it_stops_after_the_buckets(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def _verdict(answers: Sequence[Mapping[str, Any]], metric: str) -> str:
         )
     if open_:
         parts.append(
-            f"Too few data to tell for {_and(open_)}: no shift is shown, but one for all could "
-            f"cost more than {_points(TELLING)} points of accuracy."
+            f"Too few data to tell for {_and(open_)}: no shift is shown, but one k for all "
+            f"could cost more than {_points(TELLING)} points of accuracy."
         )
     changed = [a["model"] for a in rest if _both_scales(a)]
     if changed:
