@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from analysis.report import figures
-from analysis.report.figures import frames, style
+from analysis.report.figures import frames, saving, style
 from analysis.report.figures.frontier import on_frontier
 
 SHAPES = Path(__file__).parents[1] / "data_manifests" / "shapes"
@@ -522,3 +522,16 @@ def test_phases_in_words() -> None:
     assert frames.phase_words("prefill_ms") == "prefill latency (ms)"
     assert frames.phase_words("ttft_ms") == "time to first token (ms)"
     assert frames.phase_words("total_ms") == "total latency (ms)"
+
+
+def test_generated_ids_of_an_svg_are_numbered_and_still_refer() -> None:
+    svg = (
+        '<clipPath id="pd50c2b1db1"/><path id="m0123456789"/><path id="C0_0_abcdef0123"/>'
+        '<g clip-path="url(#pd50c2b1db1)" style="fill: #ececec"><use xlink:href="#m0123456789"/>'
+        '<use xlink:href="#C0_0_abcdef0123"/></g><g id="axes_1"/>'
+    )
+    assert saving.numbered_ids(svg) == (
+        '<clipPath id="id0"/><path id="id1"/><path id="id2"/>'
+        '<g clip-path="url(#id0)" style="fill: #ececec"><use xlink:href="#id1"/>'
+        '<use xlink:href="#id2"/></g><g id="axes_1"/>'
+    )
