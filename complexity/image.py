@@ -114,6 +114,8 @@ def prepare(data: bytes) -> PreparedImage:
     UnreadableImage
         Empty, not an image, truncated, of a kind without an 8-bit range (32-bit integers,
         floats) or without a rule for its colours (CIE Lab), or larger than `MAX_PIXELS`.
+    MemoryError
+        When there is too little memory to decode it; the file may be whole.
     """
     if not data:
         raise UnreadableImage("empty file (0 bytes)")
@@ -126,8 +128,8 @@ def prepare(data: bytes) -> PreparedImage:
             raise UnreadableImage("not an image in a known format") from None
         except Image.DecompressionBombError:
             raise UnreadableImage(f"too large: over {_LIMIT}; shrink the file") from None
-        except UnreadableImage:
-            raise
+        except (UnreadableImage, MemoryError):
+            raise  # too little memory says nothing of the file: the next run tries it again
         except Exception as error:
             # Decoders raise whatever a damaged file leads them to: OSError, struct.error,
             # KeyError, ZeroDivisionError … One bad file must not end a run.

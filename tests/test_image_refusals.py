@@ -225,3 +225,12 @@ def test_memory_is_bounded_at_100_megapixels(
     assert rest == [*sides, 255, 255, 255]
     # The figure that the docstring of `prepare` gives, and a few percent for the strips.
     assert 3 * 1e8 < taken < (bytes_a_pixel + 0.5) * 1e8
+
+
+def test_too_little_memory_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starved(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("complexity.image._prepare", starved)
+    with pytest.raises(MemoryError):
+        prepare(encode(noise(8, 8), "PNG"))

@@ -255,18 +255,8 @@ def bootstrap_shares(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def common_k(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per model × k: p of "this k is optimal at both ends", and whether it stands."""
-    rows = [
-        {
-            "model": answer["model"],
-            "k": k,
-            "serves_both": k in answer["shift"]["common_k"],
-            "p": answer["shift"]["p_by_k"][str(k)],
-        }
-        for answer in answers
-        for k in answer["ks"]
-    ]
-    return pd.DataFrame(rows)
+    """Spell `p_by_k` as the figure of the optimal k takes it: `serves_both` for the set."""
+    return p_by_k(answers).rename(columns={"in_common_set": "serves_both"})
 
 
 def _float(value: object) -> float:
