@@ -11,6 +11,7 @@ import numpy as np
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.design import Design, RandomBlock
 from analysis.mixed.formula import Formula
+from analysis.mixed.model import Model
 from analysis.mixed.result import MixedFit, VarianceComponent
 from analysis.mixed.satterthwaite import degrees
 from complexity.errors import InputError
@@ -85,6 +86,7 @@ def linear_mixed(parsed: Formula, design: Design, reml: bool, began: float) -> M
         seconds=time.perf_counter() - began,
         terms=design.terms,
         spread=found.spread,
+        model=Model(parsed, design, found.covariances, found.theta),
     )
 
 
@@ -138,6 +140,7 @@ def logistic_mixed(parsed: Formula, design: Design, began: float) -> MixedFit:
         warnings=found.warnings,
         seconds=time.perf_counter() - began,
         terms=design.terms,
+        model=Model(parsed, design, found.covariances, found.theta, found.joint),
     )
 
 

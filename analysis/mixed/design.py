@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.mixed.clustered import FloatArray, aliased, number_groups
+from analysis.mixed.encoding import Columns, Encoder, Grouping
 from analysis.mixed.formula import Formula, RandomTerm
 from complexity.errors import InputError, did_you_mean, listing
 
@@ -65,6 +66,10 @@ class Design:
         Rows of the frame left out for missing values.
     trials : ndarray, shape (n,), float64, or None
         Trials that each row stands for.
+    frame : DataFrame or None
+        The columns that the formula names, n rows; its index is that of the rows used.
+    encoder : Encoder or None
+        Makes the same columns of other rows.
     """
 
     y: FloatArray
@@ -75,6 +80,8 @@ class Design:
     cluster: npt.NDArray[Any] | None
     n_dropped: int
     trials: FloatArray | None = None
+    frame: pd.DataFrame | None = None
+    encoder: Encoder | None = None
 
 
 def build(
@@ -125,14 +132,14 @@ def build(
         raise InputError(f"formula '{formula.text}': every row has a missing value{where}")
     frame = pd.DataFrame({name: _plain(data[name][complete]) for name in needed})
     y = _outcome(formula, frame)
-    X, names, terms = _columns(formula.fixed, frame, formula)
+    fixed = _columns(formula.fixed, frame, formula)
+    X, names = fixed.matrix, fixed.names
     if X.shape[1] == 0:
         raise InputError(f"formula '{formula.text}': the fixed part has no column")
     _check_finite(X, names, formula)
     _check_rank(X, names, formula)
-    random = tuple(
-        block for term in formula.random for block in _random_blocks(term, frame, formula)
-    )
+    varying = [part for term in formula.random for part in _random_blocks(term, frame, formula)]
+    random = tuple(block for block, _, _ in varying)
     _check_repeats(random, formula)
     labels = None if cluster is None else frame[cluster].to_numpy()
     if labels is not None and len(pd.unique(labels)) < 2:
@@ -140,7 +147,14 @@ def build(
             f"cluster '{cluster}' has a single value: cluster-robust errors need several clusters"
         )
     counts = None if trials is None else _trials(trials, frame)
-    return Design(y, X, names, terms, random, labels, n_dropped, counts)
+    frame.index = data.index[complete]
+    encoder = Encoder(
+        formula,
+        fixed,
+        tuple(columns for _, columns, _ in varying),
+        tuple(grouping for _, _, grouping in varying),
+    )
+    return Design(y, X, names, fixed.terms, random, labels, n_dropped, counts, frame, encoder)
 
 
 def _trials(name: str, frame: pd.DataFrame) -> FloatArray:
@@ -276,13 +290,11 @@ def _outcome(formula: Formula, frame: pd.DataFrame) -> FloatArray:
     return y
 
 
-def _columns(
-    text: str, frame: pd.DataFrame, formula: Formula
-) -> tuple[FloatArray, tuple[str, ...], dict[str, tuple[int, ...]]]:
-    """Evaluate a sum of terms: matrix, column names, columns of each term."""
+def _columns(text: str, frame: pd.DataFrame, formula: Formula) -> Columns:
+    """Evaluate a sum of terms."""
     common = _evaluate(text, frame, formula).common
     if common is None:
-        return np.empty((len(frame), 0)), (), {}
+        return Columns(np.empty((len(frame), 0)), (), {}, text, None)
     names: list[str] = []
     terms: dict[str, tuple[int, ...]] = {}
     for name, term in common.terms.items():
@@ -293,8 +305,8 @@ def _columns(
         terms[str(name)] = tuple(range(part.start, part.stop))
         if part.stop == part.start:
             raise InputError(f"formula '{formula.text}': '{name}' has a single value; leave it out")
-    matrix = np.asarray(common.design_matrix, dtype=np.float64)
-    return matrix.reshape(len(frame), -1), tuple(names), terms
+    matrix = np.asarray(common.design_matrix, dtype=np.float64).reshape(len(frame), -1)
+    return Columns(matrix, tuple(names), terms, text, common)
 
 
 def _check_finite(X: FloatArray, names: tuple[str, ...], formula: Formula) -> None:
@@ -334,7 +346,7 @@ def _check_rank(X: FloatArray, names: tuple[str, ...], formula: Formula) -> None
 
 def _random_blocks(
     term: RandomTerm, frame: pd.DataFrame, formula: Formula
-) -> Iterable[RandomBlock]:
+) -> Iterable[tuple[RandomBlock, Columns, Grouping]]:
     keys = [number_groups(frame[name].to_numpy()) for name in term.factors]
     codes = keys[0][0]
     for more, levels in keys[1:]:
@@ -350,15 +362,17 @@ def _random_blocks(
             f"formula '{formula.text}': '{term.group}' has as many levels as there are rows "
             f"({n_levels:,}); its effect cannot be told from the residual"
         )
+    grouping = Grouping.of(term.factors, frame, codes, n_levels)
     pieces = [term.columns]
     if not term.correlated:
         # As lme4: every term of the left side on its own, its columns together.
         pieces = [
             "1" if name == "Intercept" else f"0 + {name}"
-            for name in _columns(term.columns, frame, formula)[2]
+            for name in _columns(term.columns, frame, formula).terms
         ]
     for piece in pieces:
-        Z, names, _ = _columns(piece, frame, formula)
+        columns = _columns(piece, frame, formula)
+        Z, names = columns.matrix, columns.names
         if not names:
             raise InputError(f"formula '{formula.text}': {term.text} lets nothing vary")
         _check_finite(Z, names, formula)
@@ -368,7 +382,7 @@ def _random_blocks(
                 f"formula '{formula.text}': {term.text} asks for {n_levels * len(names):,} random "
                 f"effects from {len(frame):,} rows; let less vary, or group more coarsely"
             )
-        yield RandomBlock(term.group, names, Z, codes, n_levels)
+        yield RandomBlock(term.group, names, Z, codes, n_levels), columns, grouping
 
 
 def _check_repeats(blocks: tuple[RandomBlock, ...], formula: Formula) -> None:

@@ -16,6 +16,7 @@ from analysis.mixed.design import Design
 from analysis.mixed.formula import Formula, parse
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
+from analysis.mixed.model import Model
 from analysis.mixed.result import MixedFit
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean
@@ -154,6 +155,7 @@ def _linear(
         warnings=() if cluster is None else found.warnings,
         seconds=time.perf_counter() - began,
         terms=design.terms,
+        model=Model(parsed, design, (), np.empty(0)),
     )
 
 
@@ -203,6 +205,7 @@ def _logistic(parsed: Formula, design: Design, cluster: str | None, began: float
         warnings=tuple(warnings),
         seconds=time.perf_counter() - began,
         terms=design.terms,
+        model=Model(parsed, design, (), np.empty(0)),
     )
 
 

@@ -41,8 +41,12 @@ class Components:
         Number of covariance parameters, the residual's left out.
     converged, singular : bool
     warnings : tuple of str
+    theta : ndarray, shape (m,)
+        Where the search ended (`analysis.mixed.model.Model`).
     spread : Spread or None
         What Satterthwaite's degrees of freedom need (linear models).
+    joint : ndarray, shape (m + p, m + p), or None
+        Covariance of (theta, fixed effects) (logistic models).
     """
 
     params: FloatArray
@@ -54,7 +58,9 @@ class Components:
     converged: bool
     singular: bool
     warnings: tuple[str, ...]
-    spread: Spread | None
+    theta: FloatArray
+    spread: Spread | None = None
+    joint: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +220,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
         converged=best.converged,
         singular=best.singular,
         warnings=verdict(best),
+        theta=theta,
         spread=variance_of_covariance(profiled, theta, sigma, spread * back),
     )
 

@@ -186,13 +186,16 @@ def fit_logistic(design: Design) -> Components:
     best = search(laplace, scaled, rows, plain)
     theta, beta = laplace.split(best.point)
     back = np.asarray(np.linalg.inv(plain.transform), dtype=np.float64)
-    joint = inverse_information(best.hessian)[len(theta) :, len(theta) :]
+    joint = inverse_information(best.hessian)
+    joint[len(theta) :] = back @ joint[len(theta) :]
+    joint[:, len(theta) :] = joint[:, len(theta) :] @ back.T
+    joint = symmetric(joint)
     ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
     warnings = list(verdict(best))
     found = covariances(theta, scaled, lengths, 1.0)
     return Components(
         params=back @ beta,
-        cov=symmetric(back @ joint @ back.T),
+        cov=joint[len(theta) :, len(theta) :].copy(),
         covariances=found,
         residual_sd=None,
         loglik=float(-best.value / 2 + ways.sum()),
@@ -200,7 +203,8 @@ def fit_logistic(design: Design) -> Components:
         converged=best.converged,
         singular=best.singular,
         warnings=(*warnings, *poor_approximation(design, found)),
-        spread=None,
+        theta=theta,
+        joint=joint,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.model import Model
 from analysis.mixed.satterthwaite import Spread, joint_degrees
 from analysis.mixed.wald import WaldTest, wald_test
 from complexity.errors import InputError, did_you_mean
@@ -93,6 +94,8 @@ class MixedFit:
         Which columns belong to each term of the fixed part.
     spread : Spread or None
         What Satterthwaite's degrees of freedom of other combinations need.
+    model : Model or None
+        What it was made of: arrays, encoder, covariance parameters.
     """
 
     formula: str
@@ -121,6 +124,7 @@ class MixedFit:
     seconds: float
     terms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     spread: Spread | None = field(default=None, repr=False)
+    model: Model | None = field(default=None, repr=False)
 
     @property
     def bse(self) -> FloatArray:

@@ -1,0 +1,142 @@
+"""The columns and groups of a fitted formula, made again of other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.mixed.clustered import FloatArray
+from analysis.mixed.formula import Formula
+from complexity.errors import InputError, did_you_mean, listing
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """A sum of terms, evaluated.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n, m), float64
+    names : tuple of str, length m
+    terms : mapping of str to tuple of int
+        The columns of each term.
+    text : str
+        The sum as written.
+    common : object or None
+        What formulae remembers of it (categories, knots, means); None for no column.
+    """
+
+    matrix: FloatArray
+    names: tuple[str, ...]
+    terms: Mapping[str, tuple[int, ...]]
+    text: str
+    common: Any
+
+    def of(self, frame: pd.DataFrame, formula: Formula) -> FloatArray:
+        """Evaluate the sum on other rows, shape (len(frame), m)."""
+        if self.common is None:
+            return np.empty((len(frame), 0))
+        try:
+            with np.errstate(all="ignore"):
+                found = self.common.evaluate_new_data(frame)
+        except KeyError as error:
+            name = str(error.args[0]) if error.args else "?"
+            known = [str(column) for column in frame.columns]
+            raise InputError(
+                f"formula '{formula.text}': the new rows have no column '{name}'"
+                f"{did_you_mean(name, known)}"
+            ) from error
+        except Exception as error:
+            # Categories that the fit has not seen, and whatever an expression raises.
+            raise InputError(
+                f"formula '{formula.text}': cannot evaluate '{self.text}' on the new rows: {error}"
+            ) from error
+        matrix = np.asarray(found.design_matrix, dtype=np.float64).reshape(len(frame), -1)
+        if not np.isfinite(matrix).all():
+            bad = [
+                name
+                for name, column in zip(self.names, matrix.T, strict=True)
+                if not np.isfinite(column).all()
+            ]
+            raise InputError(
+                f"formula '{formula.text}': {listing(bad)} missing or not finite in the new rows"
+            )
+        return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """The groups of a random term.
+
+    Attributes
+    ----------
+    factors : tuple of str
+        Columns whose combinations are the groups.
+    values : DataFrame, shape (n_levels, number of factors)
+        The combination that is each group; row number is the group's code.
+    """
+
+    factors: tuple[str, ...]
+    values: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls, factors: tuple[str, ...], frame: pd.DataFrame, codes: npt.NDArray[np.int64], n: int
+    ) -> Grouping:
+        """Take each group's values from one of its rows."""
+        row = np.empty(n, dtype=np.int64)
+        row[codes] = np.arange(len(codes))
+        return cls(factors, frame[list(factors)].iloc[row].reset_index(drop=True))
+
+    def labels(self) -> npt.NDArray[np.object_]:
+        """Name the groups as lme4 does, factors joined by a colon: shape (n_levels,)."""
+        parts = [self.values[name].astype(str) for name in self.factors]
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = joined + ":" + part
+        return joined.to_numpy(dtype=object)
+
+    def codes_of(self, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """Find the groups of other rows; −1 for a group that the fit has not seen."""
+        names = list(self.factors)
+        missing = [name for name in names if name not in frame.columns]
+        if missing:
+            raise InputError(
+                f"the new rows have no column {listing(missing)}, which names groups of the fit"
+            )
+        known = pd.MultiIndex.from_frame(self.values[names].astype(object))
+        asked = pd.MultiIndex.from_frame(frame[names].astype(object))
+        return np.asarray(known.get_indexer(asked), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Makes a design's columns and groups of other rows.
+
+    Attributes
+    ----------
+    formula : Formula
+    fixed : Columns
+    varying : tuple of Columns
+        One per random block of the design.
+    groupings : tuple of Grouping
+        One per random block of the design.
+    """
+
+    formula: Formula
+    fixed: Columns
+    varying: tuple[Columns, ...]
+    groupings: tuple[Grouping, ...]
+
+    def X(self, frame: pd.DataFrame) -> FloatArray:  # noqa: N802
+        """Fixed-effect columns of other rows, shape (len(frame), p)."""
+        return self.fixed.of(frame, self.formula)
+
+    def Z(self, frame: pd.DataFrame, block: int) -> FloatArray:  # noqa: N802
+        """Columns of a random block for other rows, shape (len(frame), q)."""
+        return self.varying[block].of(frame, self.formula)
