@@ -1,0 +1,338 @@
+"""Refitting mixed models from nearby: other outcomes, other draws of the clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from analysis.mixed.clustered import FloatArray, basis_of
+from analysis.mixed.copies import Clusters, copied, copied_blocks, drawn_rows, nested
+from analysis.mixed.design import Design
+from analysis.mixed.grouped import Grouped, Local
+from analysis.mixed.linear_mixed import (
+    Components,
+    Profiled,
+    covariances,
+    fit_linear,
+    rough_errors,
+    unit_length,
+)
+from analysis.mixed.logistic_mixed import Laplace, fit_logistic
+from analysis.mixed.result import MixedFit
+from analysis.mixed.search import Deviance
+from analysis.mixed.settle import Settled, settle
+from analysis.mixed.structure import IntArray, Structure, arrange
+
+#: Step of the differences of a gradient, in rough standard errors.
+STEP = 1e-3
+#: Curvatures below this share of the largest, in rough standard errors, are raised to it.
+FLATTEST = 1e-4
+#: How much flatter or steeper than at the full fit a draw's curvature may be taken to be.
+FLATTER, STEEPER = 0.2, 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """A fit of the same model to other outcomes or other rows.
+
+    Attributes
+    ----------
+    params : ndarray, shape (p,)
+        Fixed effects, in the order of the fit's names.
+    covariances : tuple of ndarray, shape (q, q)
+        Of the random effects, one per block of the design.
+    residual_sd : float or None
+    theta : ndarray, shape (m,)
+        As in `analysis.mixed.model.Model`.
+    converged : bool
+    singular : bool
+        A relative factor has a zero on its diagonal.
+    searched : bool
+        The short way from the fit's estimates did not do, and the search was made in full.
+    """
+
+    params: FloatArray
+    covariances: tuple[FloatArray, ...]
+    residual_sd: float | None
+    theta: FloatArray
+    converged: bool
+    singular: bool
+    searched: bool
+
+
+class MixedRefits:
+    """What refits of a mixed model share; see `analysis.mixed.refit.Refits`."""
+
+    def __init__(self, fit: MixedFit, design: Design, clusters: Clusters | None) -> None:
+        assert fit.model is not None
+        self.linear, self.reml = fit.family == "gaussian", fit.method == "reml"
+        self.clusters = clusters
+        self.design = design
+        trials = np.ones(len(design.y)) if design.trials is None else design.trials
+        self._scaled, self._lengths = unit_length(design.random)
+        self.structure = arrange(self._scaled)
+        self._basis, self._transform = basis_of(design.X, design.names)
+        self._back = np.asarray(np.linalg.inv(self._transform), dtype=np.float64)
+        self._trials = trials
+        self.theta = fit.model.theta
+        self.params = fit.params
+        self.sigma = fit.residual_sd
+        beta = self._transform @ fit.params
+        # Linear models are searched from residuals: less is lost in sums of squares.
+        self._from = design.X @ fit.params if self.linear else np.zeros(len(design.y))
+        self._point = self.theta if self.linear else np.r_[self.theta, beta]
+        spread = np.sqrt(np.diag(self._transform @ fit.cov @ self._transform.T))
+        self._errors = np.r_[rough_errors(self.structure), spread]
+        self._full = np.r_[self.theta, beta]
+        if self.sigma is not None:
+            self._full = np.r_[self._full, np.log(self.sigma)]
+            self._errors = np.r_[self._errors, 1 / np.sqrt(2 * len(design.y))]
+        sizes = [len(block.names) for block in design.random]
+        ends = np.cumsum([q * (q + 1) // 2 for q in sizes]) - 1
+        self._last = ends.astype(np.int64)
+        zero = self.structure.diagonal[self.theta[self.structure.diagonal] == 0]
+        #: The fit lies at a corner that a short search cannot leave.
+        self.awkward = bool(np.setdiff1d(zero, self._last).size)
+        self.singular = fit.singular
+
+    @cached_property
+    def grouped(self) -> Grouped | None:
+        """The deviance by outermost group, where there are no crossed factors."""
+        if self.structure.n_crossed:
+            return None
+        return Grouped(
+            self.structure, self._basis, self.design.y, self._trials, linear=self.linear
+        )
+
+    @cached_property
+    def local(self) -> Local:
+        """Scores and Hessians of the outermost groups at the fit's estimates."""
+        assert self.grouped is not None
+        return self.grouped.around(self._full, self._errors)
+
+    @cached_property
+    def _cluster_of_group(self) -> IntArray:
+        assert self.clusters is not None
+        s = self.structure
+        found = np.empty(int(s.n_levels[s.depth - 1]), dtype=np.int64)
+        found[s.level[:, s.depth - 1]] = self.clusters.codes[s.rows]
+        return found
+
+    @property
+    def by_group(self) -> bool:
+        """Draws of clusters are weights of outermost groups."""
+        return (
+            self.clusters is not None
+            and not self.structure.n_crossed
+            and all(nested(block, self.clusters) for block in self.design.random)
+        )
+
+    @cached_property
+    def hessian(self) -> FloatArray:
+        """Of the deviance at the fit's estimates, made positive definite."""
+        if not self.linear and self.grouped is not None:
+            found = self.local.hessians.sum(axis=0)
+        else:
+            deviance = self._deviance(self.structure, self._rows_y(self.design.y), self._basis)
+            found = np.empty((len(self._point), len(self._point)))
+            for j in range(len(found)):
+                aside = np.zeros(len(found))
+                aside[j] = STEP * self._errors[j]
+                ends = (deviance(self._point + aside)[1], deviance(self._point - aside)[1])
+                found[j] = (ends[0] - ends[1]) / (2 * aside[j])
+        return _definite(found, self._errors[: len(found)])
+
+    def _rows_y(self, y: FloatArray) -> FloatArray:
+        return y - self._from
+
+    def _deviance(
+        self, structure: Structure, y: FloatArray, X: FloatArray, trials: FloatArray | None = None
+    ) -> Deviance:
+        if self.linear:
+            return Profiled(structure, y, X, reml=self.reml).deviance
+        return Laplace(structure, y, X, self._trials if trials is None else trials).deviance
+
+    def outcome(self, y: FloatArray) -> Refit:
+        """Refit to another outcome of the same rows."""
+        if not self.awkward:
+            if self.linear:
+                found = self._profiled(self.structure, self._rows_y(y), self._basis)
+            elif self.grouped is None:
+                deviance = self._deviance(self.structure, y, self._basis)
+                found = self._settled(self._settle(deviance, self._point, self.hessian))
+            else:
+                grouped = self.grouped.with_outcome(y)
+                modes = np.zeros(grouped.n_effects)
+                deviance = _summed(grouped, modes)
+                found = self._settled(self._settle(deviance, self._point, self.hessian))
+            if found is not None:
+                return found
+        return self._searched(replace(self.design, y=y))
+
+    def drawn(self, counts: IntArray) -> Refit:
+        """Refit to clusters drawn `counts` times each."""
+        assert self.clusters is not None
+        if not self.awkward:
+            found = None
+            if self.by_group and not self.linear:
+                found = self._weighted(counts)
+            else:
+                found = self._copied(counts)
+            if found is not None:
+                return found
+        return self._searched(copied(self.design, self.clusters, counts))
+
+    def nearest_zero(self) -> float:
+        """Give the smallest relative SD in standard errors, conditional on what is before it."""
+        m = len(self.theta)
+        hessian = self.local.hessians.sum(axis=0)[: m + len(self.params), : m + len(self.params)]
+        spread = np.sqrt(2 * np.diag(np.linalg.inv(_definite(hessian, self._errors[: len(hessian)]))))
+        diagonal = self.structure.diagonal
+        return float((np.abs(self.theta[diagonal]) / spread[diagonal]).min())
+
+    def one_step(self, counts: IntArray) -> Refit:
+        """One Newton step from the fit's estimates, with the draw's own Hessian."""
+        weights = counts[self._cluster_of_group].astype(np.float64)
+        point = self._full + self._step(weights)
+        m, p = len(self.theta), len(self.params)
+        sigma = float(np.exp(point[-1])) if self.linear else None
+        theta = point[:m]
+        return self._refit(theta, self._back @ point[m : m + p], sigma, True, False, False)
+
+    def _step(self, weights: FloatArray) -> FloatArray:
+        # Sums of scores are zero at the estimates, but for what REML adds and rounding.
+        gradient = (weights - 1) @ self.local.gradients
+        step = -np.linalg.solve(self._reweighted(weights), gradient)
+        # The deviance is even there: the slope is zero but for rounding.
+        step[self._last[self.theta[self._last] == 0]] = 0.0
+        return np.asarray(step, dtype=np.float64)
+
+    def _reweighted(self, weights: FloatArray) -> FloatArray:
+        """Hessian of a draw, kept near the full one where that is needed to be definite."""
+        size = self.local.hessians.shape[1]
+        found = (weights @ self.local.hessians.reshape(len(weights), -1)).reshape(size, size)
+        root = self._root
+        values, vectors = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, found).T))
+        half = root @ vectors
+        return np.asarray((half * np.clip(values, FLATTER, STEEPER)) @ half.T, dtype=np.float64)
+
+    @cached_property
+    def _root(self) -> FloatArray:
+        full = _definite(self.local.hessians.sum(axis=0), self._errors)
+        return np.asarray(np.linalg.cholesky(full), dtype=np.float64)
+
+    def _weighted(self, counts: IntArray) -> Refit | None:
+        assert self.grouped is not None
+        weights = counts[self._cluster_of_group].astype(np.float64)
+        which = np.flatnonzero(weights).astype(np.int64)
+        m = len(self.theta)
+        curved = np.tensordot(weights, self.local.hessians[:, m:, m:], axes=1)
+        full = self.local.hessians[:, m:, m:].sum(axis=0)
+        if not np.linalg.eigvalsh(np.linalg.solve(full, curved) + 0)[0] > 1e-8:
+            return None  # a coefficient that the draw cannot tell: the full search names it
+        start = self._point + self._step(weights)
+        modes = self.local.modes.copy()
+        deviance = _summed(
+            self.grouped, modes, which, weights[which], (self.local.point, self.local.sway)
+        )
+        return self._settled(self._settle(deviance, start, self._reweighted(weights)))
+
+    def _copied(self, counts: IntArray) -> Refit | None:
+        assert self.clusters is not None
+        rows, copy = drawn_rows(self.clusters, counts)
+        X = self._basis[rows]
+        if not np.linalg.eigvalsh(X.T @ X / len(X))[0] > 1e-8:
+            return None
+        structure = arrange(copied_blocks(self._scaled, self.clusters, rows, copy))
+        y = self._rows_y(self.design.y)[rows]
+        if self.linear:
+            return self._profiled(structure, y, X)
+        deviance = self._deviance(structure, y, X, self._trials[rows])
+        return self._settled(self._settle(deviance, self._point, self.hessian))
+
+    def _profiled(self, structure: Structure, y: FloatArray, X: FloatArray) -> Refit | None:
+        profiled = Profiled(structure, y, X, reml=self.reml)
+        found = self._settle(profiled.deviance, self._point, self.hessian)
+        at = profiled.evaluate(found.point) if found.converged else None
+        if at is None or not at.squares > 0:
+            return None
+        sigma = float(np.sqrt(at.squares / profiled.freedom))
+        params = self.params + self._back @ at.coefficients
+        return self._refit(found.point, params, sigma, True, found.singular, False)
+
+    def _settle(self, deviance: Deviance, start: FloatArray, hessian: FloatArray) -> Settled:
+        s = self.structure
+        return settle(deviance, start, hessian, s.diagonal, self._last, self._errors)
+
+    def _settled(self, found: Settled) -> Refit | None:
+        if not found.converged:
+            return None
+        m = len(self.theta)
+        params = self._back @ found.point[m:]
+        return self._refit(found.point[:m], params, None, True, found.singular, False)
+
+    def _refit(
+        self,
+        theta: FloatArray,
+        params: FloatArray,
+        sigma: float | None,
+        converged: bool,
+        singular: bool,
+        searched: bool,
+    ) -> Refit:
+        found = covariances(theta, self._scaled, self._lengths, 1.0 if sigma is None else sigma)
+        return Refit(params, found, sigma, theta, converged, singular, searched)
+
+    def _searched(self, design: Design) -> Refit:
+        return searched(design, linear=self.linear, reml=self.reml)
+
+
+def searched(design: Design, *, linear: bool, reml: bool) -> Refit:
+    """Fit a design from nothing: slow, and what the short ways are measured against."""
+    found: Components = fit_linear(design, reml=reml) if linear else fit_logistic(design)
+    return Refit(
+        params=found.params,
+        covariances=found.covariances,
+        residual_sd=found.residual_sd,
+        theta=found.theta,
+        converged=found.converged,
+        singular=found.singular,
+        searched=True,
+    )
+
+
+def _definite(hessian: FloatArray, errors: FloatArray) -> FloatArray:
+    """Make a Hessian symmetric and positive definite, flat directions raised."""
+    unit = np.outer(errors, errors)
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2 * unit)
+    values = np.maximum(values, FLATTEST * float(values[-1]))
+    return np.asarray((vectors * values) @ vectors.T / unit, dtype=np.float64)
+
+
+def _summed(
+    grouped: Grouped,
+    modes: FloatArray,
+    which: IntArray | None = None,
+    weights: FloatArray | None = None,
+    known: tuple[FloatArray, FloatArray] | None = None,
+) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    """Sum groups' deviances; modes go on from the last ones, moved along where it is known how."""
+    last = None if known is None else known[0]
+
+    def deviance(point: FloatArray) -> tuple[float, FloatArray]:
+        nonlocal last
+        if known is not None:
+            modes[:] += known[1] @ (point - last)
+            last = point.copy()
+        values, gradients = grouped.at(point, modes, which)
+        if not np.isfinite(values).all():
+            modes[:] = 0.0
+            return np.inf, np.zeros(len(point))
+        if weights is None:
+            return float(values.sum()), gradients.sum(axis=0)
+        return float(weights @ values), weights @ gradients
+
+    return deviance
