@@ -219,7 +219,7 @@ def bootstrap(
     workers : int
         Processes.
     one_step : bool
-        For clusters: one Newton step from the estimates instead of a refit.
+        For clusters: one step from the estimates instead of a refit (`Refits.one_step`).
 
     Returns
     -------
@@ -331,6 +331,6 @@ def _words(refits: Refits, n_sets: int, *, one_step: bool, parametric: bool) -> 
     if parametric:
         return f"parametric bootstrap, {n_sets} sets, random effects drawn anew"
     assert refits.clusters_drawn is not None
-    how = "one Newton step each" if one_step else "refitted"
+    how = "one step each" if one_step else "refitted"
     name, n = refits.clusters_drawn.name, refits.n_clusters
     return f"cluster bootstrap, {n_sets} draws of {n} clusters ({name}), {how}"

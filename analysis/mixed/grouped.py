@@ -12,6 +12,8 @@ from analysis.mixed.structure import IntArray, Structure
 
 #: Step of the differences of gradients, in rough standard errors.
 STEP = 1e-2
+#: Step of their second differences.
+WIDE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,3 +159,39 @@ class Grouped:
             sway[:, j] = (up - down) / (2 * step)
         hessians = (hessians + hessians.transpose(0, 2, 1)) / 2
         return Local(point, values, gradients, hessians, modes, sway)
+
+    def bend(self, local: Local, errors: FloatArray) -> FloatArray:
+        """Third derivatives of the summed deviance, by second differences of gradients.
+
+        Parameters
+        ----------
+        local : Local
+            At the point in question.
+        errors : ndarray, shape (d,)
+            Rough standard errors.
+
+        Returns
+        -------
+        ndarray, shape (d, d, d)
+            Symmetric.
+        """
+        here = local.gradients.sum(axis=0)
+        steps = WIDE * errors
+
+        def even(aside: FloatArray) -> FloatArray:
+            total = -2 * here
+            for sign in (1.0, -1.0):
+                modes = local.modes + local.sway @ (sign * aside)
+                total = total + self.at(local.point + sign * aside, modes)[1].sum(axis=0)
+            return np.asarray(total, dtype=np.float64)
+
+        axes = np.diag(steps)
+        alone = [even(aside) for aside in axes]
+        found = np.empty((self.size,) * 3)
+        for j in range(self.size):
+            found[j, j] = alone[j] / steps[j] ** 2
+            for k in range(j):
+                both = (even(axes[j] + axes[k]) - alone[j] - alone[k]) / 2
+                found[j, k] = found[k, j] = both / (steps[j] * steps[k])
+        turned = found.transpose(1, 2, 0) + found.transpose(2, 0, 1)
+        return np.asarray((found + turned) / 3, dtype=np.float64)

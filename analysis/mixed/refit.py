@@ -172,9 +172,10 @@ class Refits:
         return refit_plain(design, design.y, np.ones(len(design.y)), None, linear=self._linear)
 
     def one_step(self, counts: npt.ArrayLike) -> Refit:
-        """Approximate `clusters` by one Newton step from the fit's estimates.
+        """Approximate `clusters` by one step from the fit's estimates.
 
-        The step is that of the clusters' summed scores, with the Hessian of the draw. Fits
+        Halley's step: from the clusters' summed scores, the Hessian of the draw and the third
+        derivatives of the whole. Fits
         without random terms are refitted, which costs as little.
 
         Parameters

@@ -194,26 +194,43 @@ class MixedRefits:
         return float((np.abs(self.theta[diagonal]) / spread[diagonal]).min())
 
     def one_step(self, counts: IntArray) -> Refit:
-        """One Newton step from the fit's estimates, with the draw's own Hessian."""
+        """One step from the fit's estimates: Newton's, bent by the third derivatives.
+
+        Halley's method: the Hessian half-way along Newton's step, its change taken from the
+        full data. Newton's own step misses the curvature, which shifts the intervals.
+        """
         weights = counts[self._cluster_of_group].astype(np.float64)
-        point = self._full + self._step(weights)
+        hessian = self._reweighted(weights)
+        newton = self._step(weights, hessian)
+        halfway = self._near(hessian + self.bend @ newton / 2)
+        point = self._full + self._step(weights, halfway)
         m, p = len(self.theta), len(self.params)
         sigma = float(np.exp(point[-1])) if self.linear else None
         theta = point[:m]
         return self._refit(theta, self._back @ point[m : m + p], sigma, True, False, False)
 
-    def _step(self, weights: FloatArray) -> FloatArray:
+    @cached_property
+    def bend(self) -> FloatArray:
+        """Third derivatives of the deviance at the fit's estimates."""
+        assert self.grouped is not None
+        return self.grouped.bend(self.local, self._errors)
+
+    def _step(self, weights: FloatArray, hessian: FloatArray) -> FloatArray:
         # Sums of scores are zero at the estimates, but for what REML adds and rounding.
         gradient = (weights - 1) @ self.local.gradients
-        step = -np.linalg.solve(self._reweighted(weights), gradient)
+        step = -np.linalg.solve(hessian, gradient)
         # The deviance is even there: the slope is zero but for rounding.
         step[self._last[self.theta[self._last] == 0]] = 0.0
         return np.asarray(step, dtype=np.float64)
 
     def _reweighted(self, weights: FloatArray) -> FloatArray:
-        """Hessian of a draw, kept near the full one where that is needed to be definite."""
+        """Hessian of a draw at the fit's estimates."""
         size = self.local.hessians.shape[1]
-        found = (weights @ self.local.hessians.reshape(len(weights), -1)).reshape(size, size)
+        found = weights @ self.local.hessians.reshape(len(weights), -1)
+        return self._near(found.reshape(size, size))
+
+    def _near(self, found: FloatArray) -> FloatArray:
+        """Keep a Hessian within bounds of the full one, in each direction."""
         root = self._root
         values, vectors = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, found).T))
         half = root @ vectors
@@ -233,12 +250,13 @@ class MixedRefits:
         full = self.local.hessians[:, m:, m:].sum(axis=0)
         if not np.linalg.eigvalsh(np.linalg.solve(full, curved) + 0)[0] > 1e-8:
             return None  # a coefficient that the draw cannot tell: the full search names it
-        start = self._point + self._step(weights)
+        hessian = self._reweighted(weights)
+        start = self._point + self._step(weights, hessian)
         modes = self.local.modes.copy()
         deviance = _summed(
             self.grouped, modes, which, weights[which], (self.local.point, self.local.sway)
         )
-        return self._settled(self._settle(deviance, start, self._reweighted(weights)))
+        return self._settled(self._settle(deviance, start, hessian))
 
     def _copied(self, counts: IntArray) -> Refit | None:
         assert self.clusters is not None
