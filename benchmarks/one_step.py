@@ -80,7 +80,9 @@ def main() -> None:
             print(f"| {name} | no spread | | | |")
             continue
         ends = [
-            " to ".join(f"{(q - estimate[j]) / one.std():.2f}" for q in np.quantile(v, [0.025, 0.975]))
+            " to ".join(
+                f"{(q - estimate[j]) / one.std():.2f}" for q in np.quantile(v, [0.025, 0.975])
+            )
             for v in (one, two)
         ]
         print(

@@ -306,9 +306,7 @@ def _measured(
     return names, np.array([float(value) for value in given.values()]), measure
 
 
-def _acceleration(
-    refits: Refits, measure: Callable[[Refit], FloatArray]
-) -> FloatArray | None:
+def _acceleration(refits: Refits, measure: Callable[[Refit], FloatArray]) -> FloatArray | None:
     """Acceleration from leaving out each cluster in turn, by one step."""
     if refits.one_step_refused() is not None:
         return None

@@ -61,7 +61,13 @@ class Grouped:
     """
 
     def __init__(
-        self, structure: Structure, X: FloatArray, y: FloatArray, trials: FloatArray, *, linear: bool
+        self,
+        structure: Structure,
+        X: FloatArray,
+        y: FloatArray,
+        trials: FloatArray,
+        *,
+        linear: bool,
     ) -> None:
         if structure.n_crossed:
             raise ValueError("crossed factors bind the groups together")

@@ -101,9 +101,7 @@ def fit_ladder(
     tried: list[Rung] = []
     for random in rungs:
         try:
-            found = fit(
-                f"{fixed} + {random}", data, family=family, method=method, weights=weights
-            )
+            found = fit(f"{fixed} + {random}", data, family=family, method=method, weights=weights)
         except InputError as error:
             # A column that is not there is no better on the next rung, which says so itself.
             tried.append(Rung(random, None, f"it cannot be fitted: {error}"))

@@ -103,9 +103,7 @@ class MixedRefits:
         """The deviance by outermost group, where there are no crossed factors."""
         if self.structure.n_crossed:
             return None
-        return Grouped(
-            self.structure, self._basis, self.design.y, self._trials, linear=self.linear
-        )
+        return Grouped(self.structure, self._basis, self.design.y, self._trials, linear=self.linear)
 
     @cached_property
     def local(self) -> Local:
@@ -189,7 +187,9 @@ class MixedRefits:
         """Give the smallest relative SD in standard errors, conditional on what is before it."""
         m = len(self.theta)
         hessian = self.local.hessians.sum(axis=0)[: m + len(self.params), : m + len(self.params)]
-        spread = np.sqrt(2 * np.diag(np.linalg.inv(_definite(hessian, self._errors[: len(hessian)]))))
+        spread = np.sqrt(
+            2 * np.diag(np.linalg.inv(_definite(hessian, self._errors[: len(hessian)])))
+        )
         diagonal = self.structure.diagonal
         return float((np.abs(self.theta[diagonal]) / spread[diagonal]).min())
 
