@@ -84,7 +84,7 @@ def table_of(case: Case, seed: int) -> pd.DataFrame:
 
 
 def truth_of(design: Design) -> list[np.ndarray[Any, Any]]:
-    """True covariance of each random block."""
+    """Look up the true covariance of each random block."""
     known = {"image": IMAGE, "image:question": QUESTION, "model": MODEL}
     return [known[b.group][: len(b.names), : len(b.names)] for b in design.random]
 

@@ -6,31 +6,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.mixed.approximation import Corrected, constant_share, correct
+    from analysis.mixed.bootstrapping import Bootstrap, bootstrap
     from analysis.mixed.clustered import ClusteredFit
     from analysis.mixed.fitting import fit
+    from analysis.mixed.ladder import Ladder, fit_ladder, rungs_of
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
+    from analysis.mixed.refit import Refit, Refits
     from analysis.mixed.result import MixedFit, VarianceComponent
+    from analysis.mixed.simulating import simulate
     from analysis.mixed.wald import WaldTest, wald_test
 
 _HOMES = {
+    "Bootstrap": "bootstrapping",
     "ClusteredFit": "clustered",
+    "Corrected": "approximation",
+    "Ladder": "ladder",
     "MixedFit": "result",
+    "Refit": "refit",
+    "Refits": "refit",
     "VarianceComponent": "result",
     "WaldTest": "wald",
+    "bootstrap": "bootstrapping",
+    "constant_share": "approximation",
+    "correct": "approximation",
     "fit": "fitting",
+    "fit_ladder": "ladder",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
+    "rungs_of": "ladder",
+    "simulate": "simulating",
     "wald_test": "wald",
 }
 __all__ = [
+    "Bootstrap",
     "ClusteredFit",
+    "Corrected",
+    "Ladder",
     "MixedFit",
+    "Refit",
+    "Refits",
     "VarianceComponent",
     "WaldTest",
+    "bootstrap",
+    "constant_share",
+    "correct",
     "fit",
+    "fit_ladder",
     "linear_clustered",
     "logit_clustered",
+    "rungs_of",
+    "simulate",
     "wald_test",
 ]
 

@@ -21,7 +21,7 @@ from complexity.errors import InputError
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from analysis.mixed.apart import serve; serve()"
 #: Pieces a worker: enough that none waits long for the last.
-PIECES = 4
+PIECES = 1
 
 
 class Work(Protocol):

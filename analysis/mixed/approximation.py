@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed.assemble import components
-from analysis.mixed.bootstrap import Bootstrap, bootstrap
+from analysis.mixed.bootstrapping import Bootstrap, bootstrap
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.design import Design
 from analysis.mixed.result import MixedFit

@@ -131,7 +131,7 @@ def copied_blocks(
 
 
 def copied(design: Design, clusters: Clusters, counts: IntArray) -> Design:
-    """The design of a cluster bootstrap sample.
+    """Put the design of a cluster bootstrap sample together.
 
     Parameters
     ----------

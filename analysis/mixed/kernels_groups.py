@@ -3,7 +3,9 @@
 Without crossed factors the deviance of a mixed model, given (theta, beta) and for linear
 models the residual SD, is a sum over the outermost groups. With the terms apart, a group that
 is drawn several times counts several times, and its modes are found in as many steps as it
-needs and no more. The elimination within a group is that of `analysis.mixed.kernels`.
+needs and no more. The elimination within a group is that of `analysis.mixed.kernels`. The
+functions stand in one file because Numba keeps compiled code by file: what `evaluate` calls
+must not change without it.
 
 Shared arguments, n rows, D levels of nesting, kz columns of random effects:
 

@@ -184,12 +184,9 @@ class MixedRefits:
         return self._searched(copied(self.design, self.clusters, counts))
 
     def nearest_zero(self) -> float:
-        """Give the smallest relative SD in standard errors, conditional on what is before it."""
-        m = len(self.theta)
-        hessian = self.local.hessians.sum(axis=0)[: m + len(self.params), : m + len(self.params)]
-        spread = np.sqrt(
-            2 * np.diag(np.linalg.inv(_definite(hessian, self._errors[: len(hessian)])))
-        )
+        """Give the diagonal of a relative factor that is nearest zero, in standard errors."""
+        hessian = _definite(self.local.hessians.sum(axis=0), self._errors)
+        spread = np.sqrt(2 * np.diag(np.linalg.inv(hessian)))
         diagonal = self.structure.diagonal
         return float((np.abs(self.theta[diagonal]) / spread[diagonal]).min())
 
@@ -338,7 +335,7 @@ def _summed(
     known: tuple[FloatArray, FloatArray] | None = None,
 ) -> Callable[[FloatArray], tuple[float, FloatArray]]:
     """Sum groups' deviances; modes go on from the last ones, moved along where it is known how."""
-    last = None if known is None else known[0]
+    last = np.empty(0) if known is None else known[0]
 
     def deviance(point: FloatArray) -> tuple[float, FloatArray]:
         nonlocal last

@@ -16,7 +16,7 @@ SETTLED = 1e-8
 STEPS = 30
 SIZES = (1.0, 0.4, 0.1, 0.02)
 #: Where a diagonal held at zero is tried, in rough standard errors.
-ASIDE = 5.0
+ASIDE = 1.0
 #: Zero is too far to be tried where a diagonal is as many standard errors, the rest fixed.
 FAR = 3.0
 
@@ -117,7 +117,8 @@ def _leave(
     a, bend = 2 * rise - slope, (slope - rise) / t**2
     if a >= 0 or (bend > 0 and a**2 / (4 * bend) < 2 * PROMISE):
         return found, hessian
-    aside[j] = np.sqrt(-a / (2 * bend)) if bend > 0 else 2 * t
+    # Where the two terms have their minimum, but not far from where they were had.
+    aside[j] = min(np.sqrt(-a / (2 * bend)), FAR * t) if bend > 0 else FAR * t
     bent = hessian.copy()
     bent[j], bent[:, j] = 0.0, 0.0
     bent[j, j] = max(-4 * a, 1e-3 / error**2)

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from analysis.mixed.apart import do
-from analysis.mixed.clustered import FloatArray
+from analysis.mixed.clustered import FEW_CLUSTERS, FloatArray
 from analysis.mixed.refit import Refit, Refits
 from analysis.mixed.result import MixedFit
 from analysis.mixed.simulating import Simulator, check_seed, stream
@@ -72,7 +72,7 @@ class Bootstrap:
         return [column[np.isfinite(column)] for column in self.draws.T]
 
     def se(self) -> FloatArray:
-        """Standard deviations of the draws, shape (m,); NaN with fewer than two."""
+        """Give standard deviations of the draws, shape (m,); NaN with fewer than two."""
         return np.array([np.std(c, ddof=1) if len(c) > 1 else np.nan for c in self._columns()])
 
     def bias(self) -> FloatArray:
@@ -269,7 +269,7 @@ def bootstrap(
     share = singular / made if made else float("nan")
     if singular:
         warnings.append(f"{singular} of {made} refits were singular")
-    if kind == "cluster" and refits.n_clusters < 40:
+    if kind == "cluster" and refits.n_clusters < FEW_CLUSTERS:
         warnings.append(
             f"only {refits.n_clusters} clusters: the bootstrap's errors tend to be too small"
         )
@@ -308,7 +308,7 @@ def _measured(
 
 def _acceleration(refits: Refits, measure: Callable[[Refit], FloatArray]) -> FloatArray | None:
     """Acceleration from leaving out each cluster in turn, by one step."""
-    if refits.one_step_refused() is not None:
+    if not refits.can_leave_out():
         return None
     everything = np.ones(refits.n_clusters, dtype=np.int64)
     without = []
@@ -316,7 +316,7 @@ def _acceleration(refits: Refits, measure: Callable[[Refit], FloatArray]) -> Flo
         counts = everything.copy()
         counts[g] = 0
         try:
-            without.append(measure(refits.one_step(counts)))
+            without.append(measure(refits.left_out(counts)))
         except InputError:
             return None
     apart = np.mean(without, axis=0) - np.array(without)
