@@ -20,8 +20,8 @@ from analysis.mixed import (
     fit,
     simulate,
 )
-from analysis.mixed.approximation import constant_groups
 from analysis.mixed.clustered import FloatArray, basis_of
+from analysis.mixed.constancy import constant_groups
 from analysis.mixed.grouped import Grouped
 from analysis.mixed.linear_mixed import Profiled, unit_length
 from analysis.mixed.logistic_mixed import Laplace

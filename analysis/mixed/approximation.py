@@ -11,26 +11,13 @@ import pandas as pd
 from analysis.mixed.assemble import components
 from analysis.mixed.bootstrapping import Bootstrap, bootstrap
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.constancy import constant_shares
 from analysis.mixed.design import Design
 from analysis.mixed.result import MixedFit
-from complexity.errors import InputError, listing
+from complexity.errors import InputError
 
-#: With more than this share of groups all 0 or all 1 the approximation is poor.
-MANY_CONSTANT = 0.5
 #: Corrections are limited to this factor: beyond it the model, not the method, is in doubt.
 LARGEST = 2.0
-
-
-def constant_shares(design: Design) -> dict[str, float]:
-    """Share of groups whose outcomes are all 0 or all 1, by grouping."""
-    found = {}
-    for block in design.random:
-        low = np.full(block.n_levels, np.inf)
-        high = np.full(block.n_levels, -np.inf)
-        np.minimum.at(low, block.codes, design.y)
-        np.maximum.at(high, block.codes, design.y)
-        found[block.group] = float(np.mean((high == 0) | (low == 1)))
-    return found
 
 
 def constant_share(fit: MixedFit) -> dict[str, float]:
@@ -52,32 +39,6 @@ def constant_share(fit: MixedFit) -> dict[str, float]:
         For other fits.
     """
     return constant_shares(_logistic(fit))
-
-
-def constant_groups(design: Design) -> list[str]:
-    """Warn where most groups of a grouping are all 0 or all 1.
-
-    Parameters
-    ----------
-    design : Design
-        Of a logistic mixed model.
-
-    Returns
-    -------
-    list of str
-        At most one warning.
-    """
-    many = [
-        f"{group} ({share:.0%})"
-        for group, share in constant_shares(design).items()
-        if share > MANY_CONSTANT
-    ]
-    if not many:
-        return []
-    return [
-        f"most groups have outcomes that are all 0 or all 1: {listing(many)}. Laplace's "
-        "approximation underestimates such random effects (`correct` simulates by how much)"
-    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -248,6 +248,7 @@ def bootstrap(
         if refused is not None:
             raise InputError(refused)
     names, estimate, measure = _measured(refits, statistic)
+    refits.prepare(drawing=simulator is None, one_step=one_step)
     found = do(_Draws(refits, simulator, seed, one_step), n_sets, workers)
     draws = np.full((n_sets, len(names)), np.nan)
     failures: Counter[str] = Counter()

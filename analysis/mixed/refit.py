@@ -220,6 +220,11 @@ class Refits:
             )
         return None
 
+    def prepare(self, *, drawing: bool, one_step: bool = False) -> None:
+        """Compute now what refits share, so that it is there when they are sent elsewhere."""
+        if self._mixed is not None:
+            self._mixed.prepare(drawing=drawing, one_step=one_step)
+
     def can_leave_out(self) -> bool:
         """Say whether `left_out` can be had: groups within clusters, no crossed factors."""
         mixed = self._mixed

@@ -143,6 +143,17 @@ class MixedRefits:
                 found[j] = (ends[0] - ends[1]) / (2 * aside[j])
         return _definite(found, self._errors[: len(found)])
 
+    def prepare(self, *, drawing: bool, one_step: bool) -> None:
+        """Compute the cached properties that refits of a kind use."""
+        if self.awkward:
+            return
+        if not (one_step or (drawing and self.by_group and not self.linear)):
+            _ = self.hessian
+        if one_step:
+            _ = self.bend, self._root, self._cluster_of_group
+        elif drawing and self.by_group and not self.linear:
+            _ = self.local, self._root, self._cluster_of_group
+
     def _rows_y(self, y: FloatArray) -> FloatArray:
         return y - self._from
 
