@@ -258,6 +258,19 @@ def test_the_full_draw_is_the_fit() -> None:
     assert labels[-1] == "correlation image Intercept, x"
 
 
+@pytest.mark.parametrize("right", [NESTED, DEEP, SPLIT, CROSSED])
+def test_values_are_in_the_order_of_the_fit(right: str) -> None:
+    whole = fitted(right)
+    refits = Refits(whole)
+    kinds = {True: "SD", False: "correlation"}
+    p = len(whole.params)
+    for part, label, value in zip(
+        whole.random, refits.labels[p:], refits.values(refits.estimate)[p:], strict=True
+    ):
+        assert label.startswith(f"{kinds[part.term2 is None]} {part.group} {part.term}")
+        assert value == part.sd_or_corr
+
+
 def test_one_step_is_near_a_refit() -> None:
     data = answers(250, 4)
     whole = fit("y ~ x * c + (1 + x | image) + (1 | image:question)", data, family="binomial")

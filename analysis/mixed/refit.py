@@ -74,9 +74,11 @@ class Refits:
         self._mixed: MixedRefits | None = None
         if design.random:
             self._mixed = MixedRefits(fit, self._design, self.clusters_drawn)
-        # As in the fit's own list: most levels first.
+        # As in the fit's own list: most levels first, a grouping's blocks together.
+        groups = [block.group for block in design.random]
         self._order = sorted(
-            range(len(design.random)), key=lambda b: (-design.random[b].n_levels, b)
+            range(len(groups)),
+            key=lambda b: (-design.random[b].n_levels, groups.index(groups[b]), b),
         )
         self.estimate = Refit(
             params=fit.params,
