@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from analysis.numerals import p_value
 from analysis.optimum.answer import CurvePoint, Optimum, ShiftAnswer
 from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples, winners
-from analysis.optimum.common import DRAWS, CommonOptimum, common_optimum, gaussian_draws
+from analysis.optimum.common import (
+    DRAWS,
+    CommonOptimum,
+    common_on_curve,
+    common_optimum,
+    gaussian_draws,
+)
 from analysis.optimum.curves import (
     CurveData,
     CurveFit,
@@ -251,7 +257,7 @@ def _one_model(
         linearity=linearity,
         common=common,
         ends=tuple(ends),
-        common_curve=_common_on_curve(data, decisive, rng, alpha) if usable else None,
+        common_curve=common_on_curve(data, decisive, rng, alpha=alpha) if usable else None,
         optimum=tuple(optimum),
         overall=overall,
         gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng),
@@ -324,27 +330,6 @@ def _optimum(
         set=_common([part], rng, alpha, SET_DRAWS).kept,
         shares={k: float(share) for k, share in zip(part.ks, shares, strict=True)},
         tied=tuple(k for k, won in zip(part.ks, winners(part.means()), strict=True) if won > 0),
-    )
-
-
-def _common_on_curve(
-    data: CurveData, fitted: CurveFit, rng: np.random.Generator, alpha: float
-) -> CommonOptimum:
-    # Both curves come from one fit, so their joint covariance is drawn at once: the two ends
-    # are stacked into one vector and each candidate is compared within its own end.
-    # Never beyond the data: a skewed metric may have no image at -1 SD.
-    low, jac_low = averaged_curve(data, fitted, max(-1.0, float(np.quantile(data.c, 0.05))))
-    high, jac_high = averaged_curve(data, fitted, min(1.0, float(np.quantile(data.c, 0.95))))
-    jacobian = np.vstack([jac_low, jac_high])
-    covariance = jacobian @ fitted.fit.cov @ jacobian.T
-    ridge = np.eye(len(covariance)) / (2 * (len(data.k) / len(data.ks)) ** 2)
-    return common_optimum(
-        data.ks,
-        [low, high],
-        covariance + ridge,
-        [fitted.fit.n_clusters] * 2,
-        rng,
-        alpha=alpha,
     )
 
 
