@@ -143,6 +143,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 bucket_labels(study, samples, folder, metric),
                 covariates=[name for name in analysis.covariates if name != metric],
                 every_bucket=metric == analysis.primary.metric and unordered,
+                margin=analysis.margin,
                 seed=study.manifest.seed,
             )
         except InputError as error:

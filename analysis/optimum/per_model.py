@@ -28,6 +28,7 @@ from analysis.optimum.curves import (
     prepare,
     standardise,
 )
+from analysis.optimum.equivalence import within_margin
 from analysis.optimum.gains import gains, single_k
 from analysis.optimum.hypotheses import (
     interaction_test,
@@ -35,6 +36,7 @@ from analysis.optimum.hypotheses import (
     why_no_size,
     widened_test,
 )
+from analysis.optimum.permutation import permutation_test, strata_of
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 
@@ -44,6 +46,7 @@ N_BOOT = 2_000
 #: The sets of single buckets describe; the common optimum decides and gets more draws.
 SET_DRAWS = 50_000
 ALPHA = 0.05
+MARGIN = 0.01
 FEW_IMAGES = 30
 ALONG = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -56,6 +59,7 @@ def analyse(
     *,
     covariates: Sequence[str] = (),
     every_bucket: bool = False,
+    margin: float = MARGIN,
     seed: int = SEED,
     n_boot: int = N_BOOT,
     alpha: float = ALPHA,
@@ -76,6 +80,8 @@ def analyse(
     every_bucket : bool
         Ask for a k that serves every bucket instead of the first and the last (for buckets
         without an order).
+    margin : float
+        Accuracy that one k for all may lose and still count as equivalent.
     seed : int
         Seed of bootstrap and Monte Carlo; each model and metric draws from its own stream, so
         that adding one does not change another's figures.
@@ -140,6 +146,7 @@ def analyse(
                     n_lost=int(lost.get(model, 0)),
                     covariates=covariates,
                     every_bucket=every_bucket,
+                    margin=margin,
                     rng=rng,
                     n_boot=n_boot,
                     alpha=alpha,
@@ -179,6 +186,7 @@ def _one_model(
     n_lost: int,
     covariates: Sequence[str],
     every_bucket: bool,
+    margin: float,
     rng: np.random.Generator,
     n_boot: int,
     alpha: float,
@@ -213,6 +221,8 @@ def _one_model(
             f"few images (bucket {listing(few)}): intervals and p-values lean on normal "
             f"approximations that want {FEW_IMAGES} or more a bucket."
         )
+    # Streams of their own: leaving one of these out does not change another's figures.
+    resampling, shuffling = rng.spawn(2)
     common = _common([groups[name] for name in ends], rng, alpha)
     if common.borderline():
         warnings.append(
@@ -242,7 +252,7 @@ def _one_model(
         decisive = linear
     elif interaction.p is None:
         warnings.append(f"an interaction could not be tested: {interaction.method}.")
-    lack_of_fit, quadratic, fits = quadratic_opinion(data, c)
+    lack_of_fit, quadratic, fits = quadratic_opinion(data, c, resampling)
     reasons = why_no_size(quadratic, lack_of_fit, optimum, ends, cells.ks, alpha)
     warnings += reasons
     usable = decisive.fit.converged and interaction_probability.p is not None
@@ -262,6 +272,13 @@ def _one_model(
         overall=overall,
         gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng),
         single=single_k([groups[name] for name in ends], rng, common.kept),
+        equivalence=within_margin([groups[name] for name in ends], margin, alpha=alpha),
+        permutation=permutation_test(
+            cells,
+            c.loc[list(cells.images)].to_numpy(dtype=np.float64),
+            strata_of(cells.images, rows, list(covariates)),
+            shuffling,
+        ),
         along=_along(data, decisive, by_image, c, rng, n_boot) if usable else (),
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,
