@@ -25,7 +25,7 @@ def invert(
 ) -> None:
     """Walk over the inverse's blocks that cells meet (Takahashi's recursion, outermost first).
 
-    `border` is the inverse of the border's matrix, or what is to be in its place. With M⁻¹
+    `border` (upper triangle) is the inverse of the border's matrix, or stands in its place. With M⁻¹
     the matrix that follows from it, adds to ``slope`` (kz, kz) the sums of W z (M⁻¹v)', z a
     row of Z and v of (V, X): half the derivative of log |M| to Λ. Fills ``spread`` (cells, kz,
     kz) with the cells' blocks of Λ M⁻¹ Λ'; not when it is empty.
@@ -69,21 +69,18 @@ def invert(
             else:
                 parent = border
                 n_above = n_border
-            if n_crossed == 0:
-                for a in range(r):
-                    for b in range(r):
-                        A[qd + a, qd + b] = parent[a, b]
-            else:
-                for a in range(around[d]):
-                    to[a] = a
-                for a in range(n_local):
-                    to[around[d] + a] = around[d] + inner[ptr[group] + a]
-                for a in range(p):
-                    to[around[d] + n_local + a] = around[d] + n_above + a
-                for a in range(r):
-                    row = to[a]
-                    for b in range(r):
-                        A[qd + a, qd + b] = parent[row, to[b]]
+            for a in range(around[d]):
+                to[a] = a
+            for a in range(n_local):
+                to[around[d] + a] = around[d] + inner[ptr[group] + a]
+            for a in range(p):
+                to[around[d] + n_local + a] = around[d] + n_above + a
+            for a in range(r):
+                row = to[a]
+                for b in range(a, r):
+                    v = parent[row, to[b]]
+                    A[qd + a, qd + b] = v
+                    A[qd + b, qd + a] = v
             # K = U⁻¹ (U'⁻¹ B), and the own rows of the inverse are −K S and (U'U)⁻¹ + K S K'.
             start = where[group]
             for a in range(qd - 1, -1, -1):

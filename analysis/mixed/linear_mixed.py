@@ -22,6 +22,8 @@ NAME = "Optik, profiled deviance"
 STARTS = (1.0, 0.25, 4.0)
 #: Residual sums of squares below this share of the total are not had by subtraction.
 CANCELLED = 1e-6
+#: The search's last differences serve again when they were taken this close to its end.
+CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +141,7 @@ class Profiled:
         if not system.factorise(theta, self.moments, self.gram):
             return None
         border = system.border[len(system.border) - p - 1 :, len(system.border) - p - 1 :]
-        back = np.linalg.inv(border[:p, :p])
+        back = np.linalg.inv(np.triu(border[:p, :p]))
         coefficients = back @ border[:p, p]
         squares = float(border[p, p]) ** 2
         self._cancelled = self._cancelled or squares < CANCELLED * self.gram[p, p]
@@ -370,19 +372,24 @@ def variance_of_covariance(
     twice the inverse Hessian of the deviance that is not profiled over sigma, its flat
     directions left out. Profiling takes the part of sigma from a Hessian, which is put back.
     """
-    theta = best.point
+    theta, points = best.point, best.probes
     size = len(theta) + 1
     here = profiled.evaluate(theta)
     assert here is not None
-    steps = 1e-4 * rough_errors(profiled.structure)
-    profile, moves = np.empty((size - 1, size - 1)), []
-    for j, step in enumerate(steps):
-        moved = theta.copy()
-        moved[j] += step
-        there = profiled.evaluate(moved)
+    if np.abs(points[0] - theta).max() > CLOSE * np.abs(theta).max():
+        points = theta + np.vstack(
+            [np.zeros(size - 1), np.diag(1e-4 * rough_errors(profiled.structure))]
+        )
+    at = [profiled.evaluate(point) for point in points]
+    steps = points[1:] - points[0]
+    bends, moves = [], []
+    for there in at[1:]:
+        assert at[0] is not None
         assert there is not None
-        profile[j] = (there.gradient - here.gradient) / step
-        moves.append((there.unscaled_cov - here.unscaled_cov) / step)
+        bends.append(there.gradient - at[0].gradient)
+        moves.append(there.unscaled_cov - at[0].unscaled_cov)
+    profile = np.linalg.solve(steps, np.array(bends))
+    slopes = np.linalg.solve(steps, np.array(moves).reshape(size - 1, -1))
     # The mixed derivative, and sigma's own: of squares / σ².
     mixed = -2 * profiled.squares_slope(theta) / sigma**3
     own = 4 * profiled.freedom / sigma**2
@@ -390,7 +397,8 @@ def variance_of_covariance(
     hessian[:-1, :-1] = symmetric(profile) + np.outer(mixed, mixed) / own
     hessian[-1, :-1] = hessian[:-1, -1] = mixed
     hessian[-1, -1] = own
-    jacobian = [unit @ move @ unit.T * sigma**2 for move in moves]
+    p = len(here.coefficients)
+    jacobian = [unit @ slope.reshape(p, p) @ unit.T * sigma**2 for slope in slopes]
     jacobian.append(2 * sigma * unit @ here.unscaled_cov @ unit.T)
     values, vectors = np.linalg.eigh(hessian)
     kept = values > 1e-8 * max(1.0, float(values[-1]))

@@ -29,8 +29,9 @@ from complexity.errors import InputError, listing
 NAME = "Optik, Laplace approximation"
 #: Where the search begins: standard deviations of the random effects, columns of unit length.
 STARTS = (0.7, 0.2, 2.0)
-#: Newton's iterations for the modes end with the step that promised less than this.
-MODE_TOLERANCE = 1e-9
+#: Newton's iterations for the modes end with the step that promised less than this in
+#: log-likelihood: what is left after it is in the order of the square.
+MODE_TOLERANCE = 1e-7
 MODE_ITERATIONS = 60
 #: Beyond this standard deviation of unit-length columns Laplace's approximation is poor.
 LARGE_SD = 3.0

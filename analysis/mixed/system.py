@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dlauum, dpotrf, dtrtri
 
 from analysis.mixed import kernels, kernels_inverse, kernels_rows
 from analysis.mixed.clustered import FloatArray
@@ -66,9 +68,42 @@ class System:
         self.lower = np.zeros((kz, kz))
         self._where = structure.where(p)
         self._store = np.empty(int(self._where[-1]))
-        #: Upper Cholesky factor of the border's matrix.
+        #: Upper Cholesky factor of the border's matrix; what is below its diagonal is not zero.
         self.border = np.empty((0, 0))
         self._coupled = np.empty((0, 0))
+        self._pivots = np.empty(0)
+        #: log |V'WV + I|.
+        self.logdet_effects = 0.0
+
+    def factorise(
+        self, theta: FloatArray, moments: FloatArray, gram: FloatArray | None = None
+    ) -> bool:
+        """Factorise M; False where it is not positive definite.
+
+        Parameters
+        ----------
+        theta : ndarray
+        moments : ndarray, shape (cells, kz, kz + p)
+            Z'W(Z, X) of each cell.
+        gram : ndarray, shape (p, p), optional
+            X'WX. Without it the fixed columns are right-hand sides for `solved` alone.
+        """
+        s, c = self.structure, self.structure.n_crossed
+        self.lower = s.factor(theta)
+        border = np.zeros((c + self.p, c + self.p))
+        border.ravel()[: c * (c + self.p) : c + self.p + 1] = 1.0
+        if gram is not None:
+            border[c:, c:] = gram
+        logdet = kernels.eliminate(moments, self.lower, s.plan, self._where, self._store, border)
+        if not (np.isfinite(logdet) and np.isfinite(border).all()):
+            return False
+        kept = c if gram is None else c + self.p
+        self._coupled = border[:c, c:].copy()
+        # Transposed, C's upper triangles are Fortran's lower ones: nothing is copied.
+        factor, failed = dpotrf(border[:kept, :kept].T, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            return False
+        self.border = factor.T
         self._pivots = np.empty(0)
         #: log |V'WV + I|.
         self.logdet_effects = 0.0
@@ -190,10 +225,18 @@ class System:
         """
         s, c = self.structure, self.structure.n_crossed
         kz, size = s.Z.shape[1], len(self.border)
-        whole = np.zeros((c + self.p, c + self.p))
         if size:
-            a = np.concatenate([np.ones(c), weights])
-            whole[:size, :size] = _between(self.border, a)
+            inverse, _ = dtrtri(self.border.T, lower=1)
+            inverse *= np.sqrt(np.concatenate([np.ones(c), weights]))[:, None]
+            between = dlauum(inverse, lower=1, overwrite_c=1)[0].T
+        else:
+            between = np.empty((0, 0))
+        if size < c + self.p:
+            # Right-hand sides take no part.
+            whole = np.zeros((c + self.p, c + self.p))
+            whole[:size, :size] = between
+        else:
+            whole = between
         slope = np.zeros((kz, kz))
         blocks = np.empty((s.n_cells if spread else 0, kz, kz))
         kernels_inverse.invert(
@@ -215,22 +258,8 @@ class System:
 
 
 def _triangular(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
-    from scipy.linalg import solve_triangular
-
     if not len(right):
         return right
     found = solve_triangular(upper, right, trans=int(transposed), check_finite=False)
     return np.asarray(found, dtype=np.float64)
 
-
-def _between(upper: FloatArray, a: FloatArray) -> FloatArray:
-    """R⁻¹ diag(a) R⁻ᵀ of an upper triangular R, a not negative."""
-    from scipy.linalg.lapack import dlauum, dtrtri
-
-    half, _ = dtrtri(upper)
-    half *= np.sqrt(a)
-    if len(a) < 50:
-        half = np.triu(half)
-        return np.asarray(half @ half.T, dtype=np.float64)
-    product, _ = dlauum(half)
-    return np.asarray(np.triu(product) + np.triu(product, 1).T, dtype=np.float64)

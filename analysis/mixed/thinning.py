@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.search import Deviance, Minimum, minimise
+from analysis.mixed.search import NEAR_ZERO, Deviance, Minimum, minimise
 from analysis.mixed.structure import IntArray, Structure
 
 #: One in so many of the outermost groups is kept.
@@ -89,7 +89,7 @@ def from_part(
         return None
     start = part.point.copy()
     # At zero the gradient vanishes by symmetry: step off the boundary.
-    off = 3 * np.diag(scale)[structure.diagonal]
+    off = np.minimum(3 * np.diag(scale)[structure.diagonal], NEAR_ZERO / 2)
     start[structure.diagonal] = np.where(
         np.abs(start[structure.diagonal]) < off, off, start[structure.diagonal]
     )
