@@ -15,8 +15,8 @@ matrices). Rows are met only as sums within cells.
 Shared arguments, D levels, G groups in all, C crossed factors:
 
 ==========  ============  =================================================================
-moments     (cells, kz,   Z'W(Z, X) of each cell: Z the columns of the random effects, chain
-            kz + p)       from the innermost outwards, then crossed factors; X the fixed
+moments     (kz, kz + p,  Z'W(Z, X) of each cell: Z the columns of the random effects, chain
+            cells)        from the innermost outwards, then crossed factors; X the fixed
                           columns, right-hand sides included
 lower       (kz, kz)      the relative factor Λ: V = Z Λ are the columns of the equations
 where       (G + 1,)      slice of `store`: the group's triangular factor and its coupling
@@ -63,7 +63,7 @@ def eliminate(
     """
     first, closes, q, around, offset, ptr, inner, _, place, width, most = plan
     depth, kz = q.shape[0], lower.shape[0]
-    p = moments.shape[2] - kz
+    p = moments.shape[1] - kz
     n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
@@ -97,33 +97,25 @@ def eliminate(
         for a in range(p):
             at[kz + a] = n_chain + n_local + a
         for cell in range(first[leaf], first[leaf + 1]):
-            C = moments[cell]
             for j in range(kz):
                 for b in range(kz):
                     v = 0.0
                     for k in range(b, stop[b]):
-                        v += C[j, k] * lower[k, b]
+                        v += moments[j, k, cell] * lower[k, b]
                     half[j, b] = v
                 for b in range(kz, kz + p):
-                    half[j, b] = C[j, b]
-            if n_crossed == 0:
-                for a in range(kz):
-                    for j in range(a, stop[a]):
-                        v = lower[j, a]
-                        for b in range(a, kz + p):
-                            A[a, b] += v * half[j, b]
-            else:
-                k = n_chain
-                for c in range(n_crossed):
-                    for j in range(width[c]):
-                        at[k] = n_chain + place[cell, c] + j
-                        k += 1
-                for a in range(kz):
-                    row = at[a]
-                    for j in range(a, stop[a]):
-                        v = lower[j, a]
-                        for b in range(a, kz + p):
-                            A[row, at[b]] += v * half[j, b]
+                    half[j, b] = moments[j, b, cell]
+            k = n_chain
+            for c in range(n_crossed):
+                for j in range(width[c]):
+                    at[k] = n_chain + place[cell, c] + j
+                    k += 1
+            for a in range(kz):
+                row = at[a]
+                for j in range(a, stop[a]):
+                    v = lower[j, a]
+                    for b in range(a, kz + p):
+                        A[row, at[b]] += v * half[j, b]
         for d in range(closes[leaf]):
             group = offset[d] + count[d]
             n_local = ptr[group + 1] - ptr[group]
@@ -163,31 +155,21 @@ def eliminate(
             else:
                 parent = border
                 n_above = n_border
-            if n_crossed == 0:
+            for j in range(qd):
                 for a in range(r):
+                    v = A[j, qd + a]
                     for b in range(a, r):
-                        parent[a, b] += A[qd + a, qd + b]
-                for j in range(qd):
-                    for a in range(r):
-                        v = A[j, qd + a]
-                        for b in range(a, r):
-                            parent[a, b] -= v * A[j, qd + b]
-            else:
-                for j in range(qd):
-                    for a in range(r):
-                        v = A[j, qd + a]
-                        for b in range(a, r):
-                            A[qd + a, qd + b] -= v * A[j, qd + b]
-                for a in range(around[d]):
-                    to[a] = a
-                for a in range(n_local):
-                    to[around[d] + a] = around[d] + inner[ptr[group] + a]
-                for a in range(p):
-                    to[around[d] + n_local + a] = around[d] + n_above + a
-                for a in range(r):
-                    row = to[a]
-                    for b in range(a, r):
-                        parent[row, to[b]] += A[qd + a, qd + b]
+                        A[qd + a, qd + b] -= v * A[j, qd + b]
+            for a in range(around[d]):
+                to[a] = a
+            for a in range(n_local):
+                to[around[d] + a] = around[d] + inner[ptr[group] + a]
+            for a in range(p):
+                to[around[d] + n_local + a] = around[d] + n_above + a
+            for a in range(r):
+                row = to[a]
+                for b in range(a, r):
+                    parent[row, to[b]] += A[qd + a, qd + b]
             count[d] += 1
             fresh[d] = True
     return logdet

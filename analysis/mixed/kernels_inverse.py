@@ -25,19 +25,19 @@ def invert(
 ) -> None:
     """Walk over the inverse's blocks that cells meet (Takahashi's recursion, outermost first).
 
-    `border` (upper triangle) is the inverse of the border's matrix, or stands in its place. With M⁻¹
-    the matrix that follows from it, adds to ``slope`` (kz, kz) the sums of W z (M⁻¹v)', z a
-    row of Z and v of (V, X): half the derivative of log |M| to Λ. Fills ``spread`` (cells, kz,
-    kz) with the cells' blocks of Λ M⁻¹ Λ'; not when it is empty.
+    `border` (upper triangle) is the inverse of the border's matrix, or stands in its place.
+    With M⁻¹ the matrix that follows from it, adds to ``slope`` (kz, kz) the sums of W z
+    (M⁻¹v)', z a row of Z and v of (V, X): half the derivative of log |M| to Λ. Fills
+    ``spread`` (kz, kz, cells) with the cells' blocks of Λ M⁻¹ Λ'; not when it is empty.
     """
     first, closes, q, around, offset, ptr, inner, _, place, width, most = plan
     depth, kz = q.shape[0], lower.shape[0]
-    p = moments.shape[2] - kz
+    p = moments.shape[1] - kz
     n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
     largest = most + p
-    wanted = spread.shape[0] > 0
+    wanted = spread.shape[2] > 0
     work = np.zeros((depth, largest, largest))
     K = np.empty((n_chain, largest))
     half = np.empty(kz + p)
@@ -137,21 +137,19 @@ def invert(
                 row = at[b]
                 for a in range(kz):
                     met[b, a] = A[row, at[a]]
-            C = moments[cell]
             for j in range(kz):
                 for b in range(kz):
                     v = 0.0
                     for k in range(b, stop[b]):
-                        v += C[j, k] * lower[k, b]
+                        v += moments[j, k, cell] * lower[k, b]
                     half[b] = v
                 for b in range(kz, kz + p):
-                    half[b] = C[j, b]
+                    half[b] = moments[j, b, cell]
                 for b in range(kz + p):
                     v = half[b]
                     for a in range(kz):
                         slope[j, a] += v * met[b, a]
             if wanted:
-                S = spread[cell]
                 for j in range(kz):
                     for b in range(kz):
                         v = 0.0
@@ -162,4 +160,4 @@ def invert(
                         v = 0.0
                         for k in range(b + 1):
                             v += half[k] * lower[b, k]
-                        S[j, b] = v
+                        spread[j, b, cell] = v

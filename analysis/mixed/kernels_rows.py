@@ -15,12 +15,12 @@ from analysis.mixed.structure import IntArray
 
 @compiled
 def accumulate(
-    Z: FloatArray, X: FloatArray, y: FloatArray, cell: IntArray, moments: FloatArray
+    Z: FloatArray, X: FloatArray, y: FloatArray, cell: IntArray, sums: FloatArray
 ) -> None:
-    """Add Z'(Z, X, y) of the rows of each cell to ``moments`` (cells, kz, kz + p + 1)."""
+    """Add Z'(Z, X, y) of the rows of each cell to ``sums`` (cells, kz, kz + p + 1)."""
     kz, p = Z.shape[1], X.shape[1]
     for i in range(Z.shape[0]):
-        C = moments[cell[i]]
+        C = sums[cell[i]]
         for j in range(kz):
             v = Z[i, j]
             for b in range(j + 1):
@@ -28,10 +28,10 @@ def accumulate(
             for b in range(p):
                 C[j, kz + b] += v * X[i, b]
             C[j, kz + p] += v * y[i]
-    for c in range(moments.shape[0]):
+    for c in range(sums.shape[0]):
         for j in range(kz):
             for b in range(j):
-                moments[c, b, j] = moments[c, j, b]
+                sums[c, b, j] = sums[c, j, b]
 
 
 @compiled
@@ -69,7 +69,7 @@ def binomial(
 
     The linear predictor is ``offset`` + z · ``met`` of the row's cell. Fills, per row,
     ``score`` with trials · (y − μ) and ``weights`` with trials · μ(1 − μ); per cell, ``sums``
-    (cells, kz) with Z'score and ``moments`` (cells, kz, kz + 1) with Z'W(Z, Z met) and
+    (cells, kz) with Z'score and ``moments`` (kz, kz + 1, cells) with Z'W(Z, Z met) and
     Z'score added to the last. Returns −2 log-likelihood without the binomial coefficients.
     """
     kz = Z.shape[1]
@@ -118,10 +118,11 @@ def binomial(
             v = s[a]
             for b in range(kz):
                 w = C[a, b] if b <= a else C[b, a]
-                moments[cell, a, b] = w
+                moments[a, b, cell] = w
                 v += w * u[b]
-            moments[cell, a, kz] = v
-    return 2.0 * (total + np.log(product))
+            moments[a, kz, cell] = v
+    total += np.log(product)
+    return 2.0 * total
 
 
 @compiled
@@ -138,7 +139,7 @@ def third_derivative(
 ) -> None:
     """Differentiate log |V'WV + I| to each linear predictor by way of W.
 
-    ``spread`` (cells, kz, kz) is Λ M⁻¹ Λ' of each cell. Fills ``third`` (n,) and its sums
+    ``spread`` (kz, kz, cells) is Λ M⁻¹ Λ' of each cell. Fills ``third`` (n,) and its sums
     Z'third per cell.
     """
     kz = Z.shape[1]
@@ -147,9 +148,9 @@ def third_derivative(
     for cell in range(starts.shape[0] - 1):
         for a in range(kz):
             s[a] = 0.0
-            S[a, a] = spread[cell, a, a]
+            S[a, a] = spread[a, a, cell]
             for b in range(a):
-                S[a, b] = spread[cell, a, b] + spread[cell, b, a]
+                S[a, b] = spread[a, b, cell] + spread[b, a, cell]
         for i in range(starts[cell], starts[cell + 1]):
             leverage = 0.0
             for a in range(kz):

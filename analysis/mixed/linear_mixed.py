@@ -10,10 +10,11 @@ import numpy as np
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, basis_of, solve
 from analysis.mixed.design import Design, RandomBlock
+from analysis.mixed.equations import equations
 from analysis.mixed.satterthwaite import Spread
 from analysis.mixed.search import Minimum, minimise
 from analysis.mixed.structure import Structure, arrange
-from analysis.mixed.system import System, check_border
+from analysis.mixed.system import check_border
 from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError, listing
 
@@ -97,7 +98,7 @@ class Profiled:
         Outcomes, rows in the order of the design.
     X : ndarray, shape (n, p)
     reml : bool
-    moments : ndarray, shape (cells, kz, kz + p + 1), optional
+    moments : ndarray, shape (kz, kz + p + 1, cells), optional
         Z'(Z, X, y) of each cell, where they are known.
     """
 
@@ -116,14 +117,15 @@ class Profiled:
         self.freedom = n - (p if reml else 0)
         if moments is None:
             kz = structure.Z.shape[1]
-            moments = np.zeros((structure.n_cells, kz, kz + p + 1))
-            kernels_rows.accumulate(structure.Z, self.X, self.y, structure.cell, moments)
+            sums = np.zeros((structure.n_cells, kz, kz + p + 1))
+            kernels_rows.accumulate(structure.Z, self.X, self.y, structure.cell, sums)
+            moments = np.ascontiguousarray(sums.transpose(1, 2, 0))
         self.moments = moments
         self.gram = np.empty((p + 1, p + 1))
         self.gram[:p, :p] = self.X.T @ self.X
         self.gram[:p, p] = self.gram[p, :p] = self.X.T @ self.y
         self.gram[p, p] = self.y @ self.y
-        self.system = System(structure, p + 1)
+        self.system = equations(structure, p + 1)
         self._cancelled = False
         self._known: dict[bytes, Evaluation] = {}
 
@@ -160,7 +162,7 @@ class Profiled:
         )
 
     def _slope(self, weight: float) -> FloatArray:
-        """Derivative of log-determinants plus `weight` times the log of the squares."""
+        """Differentiate the log-determinants plus `weight` times the log of the squares."""
         weights = np.full(len(self.gram), float(self.reml))
         weights[-1] = weight
         slope, _ = self.system.logdet_slope(self.moments, weights)
@@ -177,7 +179,7 @@ class Profiled:
         return float(residuals @ residuals + effects @ effects), -2 * system.at_theta(outer)
 
     def squares_slope(self, theta: FloatArray) -> FloatArray:
-        """Derivative of the penalised residual sum of squares, shape (n_theta,)."""
+        """Differentiate the penalised residual sum of squares: (n_theta,)."""
         here = self._evaluate(theta)
         assert here is not None
         rest: FloatArray = (here.gradient - self._slope(0.0)) * here.squares / self.freedom
@@ -247,7 +249,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
 
 
 def conditioned(X: FloatArray, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-    """The columns as they are where their equations are well conditioned, else a basis.
+    """Take the columns as they are where their angles allow it, else a basis.
 
     Parameters
     ----------
@@ -345,7 +347,7 @@ def search(profiled: Profiled) -> Minimum:
             profiled.y[rows],
             profiled.X[rows],
             reml=profiled.reml,
-            moments=profiled.moments[kept],
+            moments=profiled.moments.compress(kept, axis=2),
         )
         best = from_part(profiled.deviance, search(smaller), scale, structure)
         if best is not None:

@@ -10,6 +10,7 @@ from scipy.special import expit, gammaln
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, Rows, aliased
 from analysis.mixed.design import Design
+from analysis.mixed.equations import equations
 from analysis.mixed.linear_mixed import (
     Components,
     covariances,
@@ -22,7 +23,7 @@ from analysis.mixed.linear_mixed import (
 from analysis.mixed.logit import Solution, solve_logit
 from analysis.mixed.search import Minimum, minimise
 from analysis.mixed.structure import IntArray, Structure, arrange
-from analysis.mixed.system import System, check_border
+from analysis.mixed.system import check_border
 from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError, listing
 
@@ -66,10 +67,10 @@ class Laplace:
             [[0], np.cumsum(np.bincount(structure.cell, minlength=structure.n_cells))]
         ).astype(np.int64)
         kz = self.Z.shape[1]
-        self.system = System(structure, 1)
+        self.system = equations(structure, 1)
         self.modes = np.zeros(structure.n_chain + structure.n_crossed)
         self.mode_steps = 0
-        self._moments = np.empty((structure.n_cells, kz, kz + 1))
+        self._moments = np.empty((kz, kz + 1, structure.n_cells))
         self._sums = np.empty((structure.n_cells, kz))
         self._score, self._weights = np.empty(len(y)), np.empty(len(y))
 

@@ -56,6 +56,8 @@ class Structure:
     depth : int
     level : ndarray, shape (cells, F), int64
         Group of each cell.
+    parents : tuple of ndarray, int64
+        For each level of the chain the group around each group; empty for the outermost.
     base : ndarray, shape (F,), int64
         Where a factor's effects begin among all effects (chain first).
     plan : Plan
@@ -72,6 +74,7 @@ class Structure:
     span: IntArray
     depth: int
     level: IntArray
+    parents: tuple[IntArray, ...]
     base: IntArray
     plan: Plan
     n_chain: int
@@ -175,7 +178,7 @@ def _indexed(
     span: IntArray,
     depth: int,
 ) -> Structure:
-    """Number the groups of sorted cells along the chain, and list what meets what."""
+    """Give sorted cells their groups' numbers along the chain, and list what meets what."""
     level = codes.copy()
     first, closes = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     begins = np.zeros(len(codes), dtype=np.bool_)
@@ -225,6 +228,10 @@ def _indexed(
         span=span,
         depth=depth,
         level=level,
+        parents=(
+            *(level[starts[depth - 1 - d], d + 1] for d in range(depth - 1)),
+            np.zeros(0, dtype=np.int64),
+        ),
         base=base[:-1].copy(),
         plan=plan,
         n_chain=n_chain,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dlauum, dpotrf, dtrtri
 
-from analysis.mixed import kernels, kernels_inverse, kernels_rows
+from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.structure import Structure
 from complexity.errors import InputError
@@ -66,8 +66,6 @@ class System:
         self.structure, self.p = structure, p
         kz = structure.Z.shape[1]
         self.lower = np.zeros((kz, kz))
-        self._where = structure.where(p)
-        self._store = np.empty(int(self._where[-1]))
         #: Upper Cholesky factor of the border's matrix; what is below its diagonal is not zero.
         self.border = np.empty((0, 0))
         self._coupled = np.empty((0, 0))
@@ -83,7 +81,7 @@ class System:
         Parameters
         ----------
         theta : ndarray
-        moments : ndarray, shape (cells, kz, kz + p)
+        moments : ndarray, shape (kz, kz + p, cells)
             Z'W(Z, X) of each cell.
         gram : ndarray, shape (p, p), optional
             X'WX. Without it the fixed columns are right-hand sides for `solved` alone.
@@ -94,7 +92,7 @@ class System:
         border.ravel()[: c * (c + self.p) : c + self.p + 1] = 1.0
         if gram is not None:
             border[c:, c:] = gram
-        logdet = kernels.eliminate(moments, self.lower, s.plan, self._where, self._store, border)
+        logdet = self._eliminate(moments, border)
         if not (np.isfinite(logdet) and np.isfinite(border).all()):
             return False
         kept = c if gram is None else c + self.p
@@ -104,52 +102,19 @@ class System:
         if failed:
             return False
         self.border = factor.T
-        self._pivots = np.empty(0)
-        #: log |V'WV + I|.
-        self.logdet_effects = 0.0
-
-    def factorise(
-        self, theta: FloatArray, moments: FloatArray, gram: FloatArray | None = None
-    ) -> bool:
-        """Factorise M; False where it is not positive definite.
-
-        Parameters
-        ----------
-        theta : ndarray
-        moments : ndarray, shape (cells, kz, kz + p)
-            Z'W(Z, X) of each cell.
-        gram : ndarray, shape (p, p), optional
-            X'WX. Without it the fixed columns are right-hand sides for `solved` alone.
-        """
-        s, c = self.structure, self.structure.n_crossed
-        self.lower = s.factor(theta)
-        border = np.zeros((c + self.p, c + self.p))
-        border.ravel()[: c * (c + self.p) : c + self.p + 1] = 1.0
-        if gram is not None:
-            border[c:, c:] = gram
-        logdet = kernels.eliminate(moments, self.lower, s.plan, self._where, self._store, border)
-        if not (np.isfinite(logdet) and np.isfinite(border).all()):
-            return False
-        kept = c if gram is None else c + self.p
-        self._coupled = border[:c, c:]
-        try:
-            # The transpose costs nothing, and only its lower triangle is read.
-            self.border = np.linalg.cholesky(border[:kept, :kept].T).T
-        except np.linalg.LinAlgError:
-            return False
         self._pivots = 2 * np.log(np.diag(self.border))
         self.logdet_effects = float(logdet + self._pivots[:c].sum())
         return True
 
     def logdet_fixed(self, count: int) -> float:
-        """log |M| less log |V'WV + I|, of the first `count` fixed columns."""
+        """Log |M| less log |V'WV + I|, of the first `count` fixed columns."""
         c = self.structure.n_crossed
         return float(self._pivots[c : c + count].sum())
 
     def solved(self) -> FloatArray:
         """Solve (V'WV + I) u = V'W r for the one fixed column r of the last `factorise`."""
         crossed = self._crossed(self._coupled[:, 0])
-        return self._backward(np.zeros(self.structure.n_chain), np.r_[crossed, -1.0])
+        return np.concatenate([self._backward(None, np.r_[crossed, -1.0]), crossed])
 
     def explained(self, coefficients: FloatArray) -> FloatArray:
         """Effects u for given coefficients of the fixed columns: (V'WV + I) u = −V'WX times them.
@@ -161,7 +126,8 @@ class System:
         c = self.structure.n_crossed
         right = -self.border[:c, c:] @ coefficients
         crossed = _triangular(self.border[:c, :c], right)
-        return self._backward(np.zeros(self.structure.n_chain), np.r_[crossed, coefficients])
+        chain = self._backward(None, np.concatenate([crossed, coefficients]))
+        return np.concatenate([chain, crossed])
 
     def solve(self, sums: FloatArray) -> FloatArray:
         """Solve (V'WV + I) u = V'W r.
@@ -177,14 +143,11 @@ class System:
             u: the chain's by factor and group, then the crossed factors'.
         """
         s = self.structure
-        reduced = np.empty(s.n_chain)
         border = np.zeros(s.n_crossed + self.p)
-        kernels.forward(
-            sums, self.lower, s.plan, self._where, self.p, self._store, reduced, border
-        )
+        reduced = self._forward(sums, border)
         border[: s.n_crossed] = self._crossed(border[: s.n_crossed])
         border[s.n_crossed :] = 0.0
-        return self._backward(reduced, border)
+        return np.concatenate([self._backward(reduced, border), border[: s.n_crossed]])
 
     def _crossed(self, right: FloatArray) -> FloatArray:
         c = self.structure.n_crossed
@@ -192,12 +155,6 @@ class System:
             return right
         corner = self.border[:c, :c]
         return _triangular(corner, _triangular(corner, right, transposed=True))
-
-    def _backward(self, reduced: FloatArray, border: FloatArray) -> FloatArray:
-        s = self.structure
-        effects = np.empty(s.n_chain)
-        kernels.backward(s.plan, self._where, self.p, self._store, reduced, border, effects)
-        return np.r_[effects, border[: s.n_crossed]]
 
     def logdet_slope(
         self, moments: FloatArray, weights: FloatArray, *, spread: bool = False
@@ -220,7 +177,7 @@ class System:
         Returns
         -------
         slope : ndarray, shape (kz, kz)
-        blocks : ndarray, shape (cells, kz, kz)
+        blocks : ndarray, shape (kz, kz, cells)
             Empty unless asked for.
         """
         s, c = self.structure, self.structure.n_crossed
@@ -238,11 +195,27 @@ class System:
         else:
             whole = between
         slope = np.zeros((kz, kz))
-        blocks = np.empty((s.n_cells if spread else 0, kz, kz))
-        kernels_inverse.invert(
-            moments, self.lower, s.plan, self._where, self._store, whole, blocks, slope
-        )
+        blocks = np.empty((kz, kz, s.n_cells if spread else 0))
+        self._invert(moments, whole, blocks, slope)
         return slope, blocks
+
+    def _eliminate(self, moments: FloatArray, border: FloatArray) -> float:
+        """Eliminate the chain; what is left goes to `border`; return the log-determinant."""
+        raise NotImplementedError
+
+    def _forward(self, sums: FloatArray, border: FloatArray) -> FloatArray:
+        """Carry Z'W r through the elimination; what is left goes to `border`."""
+        raise NotImplementedError
+
+    def _backward(self, reduced: FloatArray | None, border: FloatArray) -> FloatArray:
+        """Chain effects, given what `_forward` returned (None: zero) and the border's solution."""
+        raise NotImplementedError
+
+    def _invert(
+        self, moments: FloatArray, border: FloatArray, spread: FloatArray, slope: FloatArray
+    ) -> None:
+        """Walk over the inverse; `kernels_inverse.invert` says what is filled."""
+        raise NotImplementedError
 
     def met(self, effects: FloatArray) -> FloatArray:
         """Effects that each cell meets, in the order of the columns: (cells, kz)."""
@@ -262,4 +235,3 @@ def _triangular(upper: FloatArray, right: FloatArray, *, transposed: bool = Fals
         return right
     found = solve_triangular(upper, right, trans=int(transposed), check_finite=False)
     return np.asarray(found, dtype=np.float64)
-
