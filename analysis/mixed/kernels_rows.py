@@ -121,8 +121,8 @@ def binomial(
                 moments[a, b, cell] = w
                 v += w * u[b]
             moments[a, kz, cell] = v
-    total += np.log(product)
-    return 2.0 * total
+    deviance: float = 2.0 * (total + np.log(product))
+    return deviance
 
 
 @compiled

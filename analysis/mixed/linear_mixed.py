@@ -145,7 +145,7 @@ class Profiled:
         border = system.border[len(system.border) - p - 1 :, len(system.border) - p - 1 :]
         back = np.linalg.inv(np.triu(border[:p, :p]))
         coefficients = back @ border[:p, p]
-        squares = float(border[p, p]) ** 2
+        squares = 0.0 if system.exhausted else float(border[p, p]) ** 2
         self._cancelled = self._cancelled or squares < CANCELLED * self.gram[p, p]
         if self._cancelled:
             # Too little is left of the difference: from the rows instead.

@@ -70,6 +70,8 @@ class System:
         self.border = np.empty((0, 0))
         self._coupled = np.empty((0, 0))
         self._pivots = np.empty(0)
+        #: Nothing but rounding is left of the last fixed column: its pivot has no meaning.
+        self.exhausted = False
         #: log |V'WV + I|.
         self.logdet_effects = 0.0
 
@@ -99,8 +101,12 @@ class System:
         self._coupled = border[:c, c:].copy()
         # Transposed, C's upper triangles are Fortran's lower ones: nothing is copied.
         factor, failed = dpotrf(border[:kept, :kept].T, lower=1, clean=0, overwrite_a=1)
-        if failed:
+        if failed and (gram is None or failed < kept):
             return False
+        self.exhausted = bool(failed)
+        if failed:
+            # Any pivot does: with weight zero the column takes no part in `logdet_slope`.
+            factor[-1, -1] = 1.0
         self.border = factor.T
         self._pivots = 2 * np.log(np.diag(self.border))
         self.logdet_effects = float(logdet + self._pivots[:c].sum())
