@@ -27,8 +27,8 @@ from analysis.mixed.clustered import FloatArray
 from analysis.mixed.compiling import compiled
 from analysis.mixed.structure import IntArray
 
-#: Groups that are worked on together: their matrices stay in the processor's nearest memory.
-TOGETHER = 32
+#: Groups that are worked on together: enough for long loops, few enough for fast memory.
+TOGETHER = 64
 
 
 @compiled
@@ -54,69 +54,73 @@ def eliminate_level(
     logdet = 0.0
     for start in range(0, n, TOGETHER):
         w = min(TOGETHER, n - start)
+        if w < TOGETHER:
+            # What is not there is zero, and so is all that follows from it.
+            A[:] = 0.0
+            half[:] = 0.0
         if lower.shape[0] == 0:
             for a in range(r):
                 for b in range(a, m):
                     for t in range(w):
-                        A[a, b, t] = source[a, b, start + t]
+                        A[a, b, t] = source[a, b, np.uintp(start + t)]
         else:
             for a in range(r):
                 for b in range(a, m):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         A[a, b, t] = 0.0
             for b in range(m):
                 # (C Λ) of this column, then Λ' times it.
                 if b < r:
                     for j in range(r):
-                        for t in range(w):
+                        for t in range(TOGETHER):
                             half[j, t] = 0.0
                     for k in range(b, r):
                         scale = lower[k, b]
                         if scale != 0.0:
                             for j in range(r):
                                 for t in range(w):
-                                    half[j, t] += scale * source[j, k, start + t]
+                                    half[j, t] += scale * source[j, k, np.uintp(start + t)]
                 else:
                     for j in range(r):
                         for t in range(w):
-                            half[j, t] = source[j, b, start + t]
+                            half[j, t] = source[j, b, np.uintp(start + t)]
                 for a in range(min(b + 1, r)):
                     for j in range(a, r):
                         scale = lower[j, a]
                         if scale != 0.0:
-                            for t in range(w):
+                            for t in range(TOGETHER):
                                 A[a, b, t] += scale * half[j, t]
-        for t in range(w):
+        for t in range(TOGETHER):
             det[t] = 1.0
         for a in range(q):
             for k in range(a):
                 for b in range(a, m):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         A[a, b, t] -= A[k, a, t] * A[k, b, t]
-            for t in range(w):
+            for t in range(TOGETHER):
                 v = np.sqrt(A[a, a, t] + 1.0)
                 det[t] *= v
                 pivot[t] = 1.0 / v
                 A[a, a, t] = v
-                store[a, a, start + t] = v
             for b in range(a + 1, m):
+                for t in range(TOGETHER):
+                    A[a, b, t] *= pivot[t]
+            for b in range(a, m):
                 for t in range(w):
-                    v = A[a, b, t] * pivot[t]
-                    A[a, b, t] = v
-                    store[a, b, start + t] = v
-        for t in range(w):
+                    store[a, b, np.uintp(start + t)] = A[a, b, t]
+        for t in range(TOGETHER):
             logdet += np.log(det[t])
         for a in range(q, r):
             for b in range(a, m):
                 for j in range(q):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         A[a, b, t] -= A[j, a, t] * A[j, b, t]
                 for t in range(w):
                     above[a - q, b - q, parent[start + t]] += A[a, b, t]
         for a in range(p):
             for b in range(a, p):
                 for j in range(q):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         tail[a, b, t] += A[j, r + a, t] * A[j, r + b, t]
     for a in range(p):
         for b in range(a, p):
@@ -148,9 +152,12 @@ def invert_level(
     p = fixed.shape[0]
     r = m - p
     inmost = found.shape[0] == 0
-    A = np.empty((m, m, TOGETHER))
-    K = np.empty((q, m, TOGETHER))
+    A = np.zeros((m, m, TOGETHER))
+    U = np.zeros((q, m, TOGETHER))
+    K = np.zeros((q, m, TOGETHER))
+    pivot = np.ones((q, TOGETHER))
     half = np.empty((m, TOGETHER))
+    line = np.empty(TOGETHER)
     sums = np.zeros((r, r, TOGETHER))
     for a in range(p):
         for b in range(a, p):
@@ -163,92 +170,98 @@ def invert_level(
                 for t in range(w):
                     A[a, b, t] = above[a - q, b - q, parent[start + t]]
                 if b > a:
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         A[b, a, t] = A[a, b, t]
+        for a in range(q):
+            for b in range(a, m):
+                for t in range(w):
+                    U[a, b, t] = store[a, b, np.uintp(start + t)]
+            for t in range(w):
+                pivot[a, t] = 1.0 / U[a, a, t]
         # K = U⁻¹ (U'⁻¹ B), and the own rows of the inverse are −K S and (U'U)⁻¹ + K S K'.
         for a in range(q - 1, -1, -1):
-            for t in range(w):
-                half[0, t] = 1.0 / store[a, a, start + t]
             for b in range(q, m):
-                for t in range(w):
-                    K[a, b, t] = store[a, b, start + t]
+                for t in range(TOGETHER):
+                    K[a, b, t] = U[a, b, t]
                 for k in range(a + 1, q):
-                    for t in range(w):
-                        K[a, b, t] -= store[a, k, start + t] * K[k, b, t]
-                for t in range(w):
-                    K[a, b, t] *= half[0, t]
+                    for t in range(TOGETHER):
+                        K[a, b, t] -= U[a, k, t] * K[k, b, t]
+                for t in range(TOGETHER):
+                    K[a, b, t] *= pivot[a, t]
         for a in range(q):
             for b in range(q, m):
-                for t in range(w):
+                for t in range(TOGETHER):
                     half[0, t] = 0.0
                 for k in range(q, m):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         half[0, t] += K[a, k, t] * A[k, b, t]
-                for t in range(w):
+                for t in range(TOGETHER):
                     A[a, b, t] = -half[0, t]
                     A[b, a, t] = -half[0, t]
         # (U'U)⁻¹ column by column.
         for b in range(q):
             for a in range(q):
-                for t in range(w):
+                for t in range(TOGETHER):
                     A[a, b, t] = 1.0 if a == b else 0.0
                 for k in range(a):
-                    for t in range(w):
-                        A[a, b, t] -= store[k, a, start + t] * A[k, b, t]
-                for t in range(w):
-                    A[a, b, t] /= store[a, a, start + t]
+                    for t in range(TOGETHER):
+                        A[a, b, t] -= U[k, a, t] * A[k, b, t]
+                for t in range(TOGETHER):
+                    A[a, b, t] *= pivot[a, t]
             for a in range(q - 1, -1, -1):
                 for k in range(a + 1, q):
-                    for t in range(w):
-                        A[a, b, t] -= store[a, k, start + t] * A[k, b, t]
-                for t in range(w):
-                    A[a, b, t] /= store[a, a, start + t]
+                    for t in range(TOGETHER):
+                        A[a, b, t] -= U[a, k, t] * A[k, b, t]
+                for t in range(TOGETHER):
+                    A[a, b, t] *= pivot[a, t]
         for a in range(q):
             for b in range(q):
                 for k in range(q, m):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         A[a, b, t] -= A[a, k, t] * K[b, k, t]
         if not inmost:
             for a in range(r):
                 for b in range(a, m):
                     for t in range(w):
-                        found[a, b, start + t] = A[a, b, t]
+                        found[a, b, np.uintp(start + t)] = A[a, b, t]
             continue
         for j in range(r):
             for b in range(r):
-                for t in range(w):
+                for t in range(TOGETHER):
                     half[b, t] = 0.0
                 for k in range(b, r):
                     scale = lower[k, b]
                     if scale != 0.0:
                         for t in range(w):
-                            half[b, t] += scale * moments[j, k, start + t]
+                            half[b, t] += scale * moments[j, k, np.uintp(start + t)]
             for a in range(r):
                 if wanted[j, a] != 0.0:
                     for b in range(r):
-                        for t in range(w):
+                        for t in range(TOGETHER):
                             sums[j, a, t] += half[b, t] * A[b, a, t]
                     for b in range(r, m):
                         for t in range(w):
-                            sums[j, a, t] += moments[j, b, start + t] * A[b, a, t]
+                            sums[j, a, t] += moments[j, b, np.uintp(start + t)] * A[b, a, t]
         if spread.shape[2] > 0:
             for j in range(r):
                 for b in range(r):
-                    for t in range(w):
+                    for t in range(TOGETHER):
                         half[b, t] = 0.0
                     for k in range(j + 1):
                         scale = lower[j, k]
                         if scale != 0.0:
-                            for t in range(w):
+                            for t in range(TOGETHER):
                                 half[b, t] += scale * A[k, b, t]
                 for b in range(r):
-                    for t in range(w):
-                        spread[j, b, start + t] = 0.0
+                    for t in range(TOGETHER):
+                        line[t] = 0.0
                     for k in range(b + 1):
                         scale = lower[b, k]
                         if scale != 0.0:
-                            for t in range(w):
-                                spread[j, b, start + t] += scale * half[k, t]
+                            for t in range(TOGETHER):
+                                line[t] += scale * half[k, t]
+                    for t in range(w):
+                        spread[j, b, np.uintp(start + t)] = line[t]
     for j in range(r):
         for a in range(r):
             slope[j, a] += sums[j, a].sum()
