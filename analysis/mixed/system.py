@@ -30,7 +30,10 @@ def check_border(structure: Structure, names: str) -> None:
     ------
     InputError
     """
-    needed = 8.0 * COPIES * structure.n_crossed**2
+    largest = structure.plan.largest
+    needed = 8.0 * (COPIES * structure.n_crossed**2 + structure.depth * largest**2)
+    if structure.n_crossed == 0:
+        return
     memory = _memory()
     if memory is not None and needed > memory:
         raise InputError(
