@@ -7,30 +7,47 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.mixed.clustered import ClusteredFit
+    from analysis.mixed.comparing import contrasts
+    from analysis.mixed.estimates import Estimates
     from analysis.mixed.fitting import fit
+    from analysis.mixed.grid import reference_grid
+    from analysis.mixed.joint import joint_tests
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
+    from analysis.mixed.margins import marginal_means, slopes
     from analysis.mixed.result import MixedFit, VarianceComponent
     from analysis.mixed.wald import WaldTest, wald_test
 
 _HOMES = {
     "ClusteredFit": "clustered",
+    "Estimates": "estimates",
     "MixedFit": "result",
     "VarianceComponent": "result",
     "WaldTest": "wald",
+    "contrasts": "comparing",
     "fit": "fitting",
+    "joint_tests": "joint",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
+    "marginal_means": "margins",
+    "reference_grid": "grid",
+    "slopes": "margins",
     "wald_test": "wald",
 }
 __all__ = [
     "ClusteredFit",
+    "Estimates",
     "MixedFit",
     "VarianceComponent",
     "WaldTest",
+    "contrasts",
     "fit",
+    "joint_tests",
     "linear_clustered",
     "logit_clustered",
+    "marginal_means",
+    "reference_grid",
+    "slopes",
     "wald_test",
 ]
 
