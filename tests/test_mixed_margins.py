@@ -187,6 +187,13 @@ def test_interaction_contrasts_agree_with_emmeans() -> None:
             found[column].to_numpy()[reverse], np.array(truth[column])[order], rtol=1e-7
         )
     assert list(found.columns[:2]) == ["contrast", "contrast of contrasts"]
+    # Six comparisons, in families of two, or all at once.
+    within = contrasts(first, "consecutive", by="contrast", adjust="bonferroni").tidy()
+    np.testing.assert_allclose(within.p, np.minimum(1, 2 * found.p))
+    whole = contrasts(first, "consecutive", by="contrast", adjust="bonferroni", across=True).tidy()
+    np.testing.assert_allclose(whole.p, np.minimum(1, 6 * found.p))
+    pairs = contrasts(means("lm_nested", "k", by="kind"), across=True)
+    assert pairs.adjust == "mvt" and (pairs.tidy().p >= pairs.tidy(adjust="none").p).all()
 
 
 @pytest.mark.parametrize(
@@ -563,6 +570,9 @@ def test_cells_that_the_rows_say_nothing_about() -> None:
         (lambda m: joint_tests(m, "k:kind"), "no term 'k:kind'"),
         (lambda m: joint_tests(m, by="kin"), "no predictor 'kin'"),
         (lambda m: marginal_means(replace(m, model=None), "k"), "keeps neither"),
+        (lambda m: marginal_means(m, "k", at="c"), "at gives values by name"),
+        (lambda m: marginal_means(m, "df"), "rename the predictor df"),
+        (lambda m: contrasts(m, "k"), "contrasts.marginal_means.fit, 'k'"),
     ],
 )
 def test_mistakes_are_named(call: Callable[[MixedFit], object], message: str) -> None:
@@ -598,6 +608,25 @@ def test_table_says_what_it_is() -> None:
     assert str(found).startswith("Means: probability")
     # pandas compares attributes when it puts tables together.
     assert len(pd.concat([frame, frame])) == 16
+
+
+def test_unusual_column_names() -> None:
+    data = table("mixed/answers").rename(columns={"kind": "question type", "k": "my.k"})
+    model = fit("y ~ `question type` + C(my.k) + c", data, family="binomial")
+    plain = marginal_means(fitted("glm_answers"), "k")
+    found = marginal_means(model, ["question type", "my.k"])
+    assert list(found.tidy().columns[:2]) == ["question type", "my.k"]
+    assert len(found.value) == 3 * len(plain.value)
+
+
+def test_intervals_beyond_possible_probabilities_are_said() -> None:
+    data = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 20, "y": [1] * 19 + [0] + [1, 0] * 10})
+    model = fit("y ~ g", data, family="binomial")
+    direct = marginal_means(model, "g", average="response").tidy()
+    assert direct.ci_high[0] > 1 and "1 intervals reach" in direct.attrs["warnings"][-1]
+    transformed = marginal_means(model, "g", scale="response").tidy()
+    np.testing.assert_allclose(direct.estimate, transformed.estimate)
+    assert transformed.ci_high[0] < 1 and not transformed.attrs["warnings"]
 
 
 def test_names_are_offered_by_the_package() -> None:

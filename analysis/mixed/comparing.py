@@ -33,6 +33,7 @@ def contrasts(
     ratio: bool | None = None,
     level: float | None = None,
     adjust: str | None = None,
+    across: bool = False,
 ) -> Estimates:
     """Compare marginal means or slopes, or compare comparisons.
 
@@ -62,6 +63,9 @@ def contrasts(
         also for simultaneous intervals). Default: ``tukey`` for pairwise, ``mvt`` for
         reference and consecutive, ``none`` for poly and weights. With unequal degrees of
         freedom each comparison is referred to its own.
+    across : bool
+        Adjust over all comparisons at once, not within each combination of `by`; not with
+        ``tukey``, whose place ``mvt`` takes by default.
 
     Returns
     -------
@@ -75,6 +79,11 @@ def contrasts(
         For an unknown method, column or level, ratios of what may be negative, and tukey
         for anything but all pairwise comparisons.
     """
+    if not isinstance(estimates, Estimates):
+        raise InputError(
+            "contrasts compares what marginal_means or slopes made, as in "
+            "contrasts(marginal_means(fit, 'k'))"
+        )
     families = estimates.by if by is None else names_of(by)
     columns = [str(name) for name in estimates.levels.columns]
     for name in families:
@@ -98,10 +107,12 @@ def contrasts(
     found = joined(iter(made))
     pairwise = isinstance(method, str) and method == "pairwise"
     default = _DEFAULT_ADJUST.get(method, "none") if isinstance(method, str) else "none"
+    if across and default == "tukey":
+        default = "mvt"
     chosen = check_adjust(default if adjust is None else adjust)
-    if chosen == "tukey" and not pairwise:
+    if chosen == "tukey" and (not pairwise or across):
         raise InputError("tukey is for all pairwise differences; choose mvt, sidak or holm here")
-    n_means = len(estimates.levels) // max(1, len(made)) if pairwise else None
+    n_means = len(estimates.levels) // max(1, len(made)) if pairwise and not across else None
     return Estimates(
         kind="contrasts",
         what=words,
@@ -111,7 +122,7 @@ def contrasts(
         source=estimates.source,
         scale=scale,
         shown=shown,
-        by=families,
+        by=() if across else families,
         level=estimates.level if level is None else level,
         adjust=chosen,
         n_means=n_means,

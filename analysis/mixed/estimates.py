@@ -26,7 +26,11 @@ from complexity.errors import InputError, listing
 Shown = Literal["as is", "logistic", "exp"]
 
 
-@dataclass(frozen=True, eq=False)
+#: Columns of the table, which predictors in it may not be named.
+COLUMNS = ("estimate", "se", "df", "statistic", "p", "ci_low", "ci_high")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimates:
     """Marginal means, slopes or contrasts of a fit: m functions of its coefficients.
 
@@ -147,6 +151,14 @@ class Estimates:
         if self.kind != "means":
             frame["statistic"], frame["p"] = statistic, p
         frame["ci_low"], frame["ci_high"] = self._shown(low)[0], self._shown(high)[0]
+        warnings = list(self.warnings(method))
+        if self.kind == "means" and self.what.startswith("probability"):
+            beyond = (frame["ci_low"] < 0) | (frame["ci_high"] > 1)
+            if beyond.any():
+                warnings.append(
+                    f"{int(beyond.sum())} intervals reach beyond 0 or 1: too little data for the "
+                    "delta method there; averaged on the link they stay between"
+                )
         frame.attrs.update(
             estimate=self.what,
             scale=self.scale,
@@ -155,7 +167,7 @@ class Estimates:
             interval_adjust=for_intervals(method),
             level=level,
             **self.details,
-            warnings=list(self.warnings(method)),
+            warnings=warnings,
         )
         return frame
 
@@ -189,7 +201,9 @@ class Estimates:
         how = f"{self.level:.0%} intervals; {self.source.p_values}"
         if self.adjust != "none":
             how += f"; adjusted: {self.adjust}"
-        return "\n".join([*lines, how, *(f"Warning: {text}" for text in self.warnings())])
+        return "\n".join([*lines, how, *(f"Warning: {t}" for t in frame.attrs["warnings"])])
+
+    __repr__ = __str__
 
 
 def families_of(levels: pd.DataFrame, by: tuple[str, ...]) -> Iterator[npt.NDArray[np.int64]]:

@@ -288,6 +288,8 @@ def _values(fit: MixedFit, at: At | None, population: bool) -> dict[str, tuple[A
     kinds = _kinds(fit, population)
     frame = _data(design_of(fit))
     found: dict[str, tuple[Any, ...]] = {}
+    if at is not None and not isinstance(at, Mapping):
+        raise InputError(f"at gives values by name, as in at={{'c': [-1, 1]}}; got {at!r}")
     for name, given in (at or {}).items():
         check_known(name, list(kinds), fit)
         several = isinstance(given, Sequence | np.ndarray | pd.Series | pd.Index)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.mixed.adjusting import check_adjust
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.estimates import Estimates, Shown
+from analysis.mixed.estimates import COLUMNS, Estimates, Shown
 from analysis.mixed.grid import (
     At,
     Cells,
@@ -33,7 +33,7 @@ from analysis.mixed.integrating import (
     combine,
 )
 from analysis.mixed.result import MixedFit
-from complexity.errors import InputError
+from complexity.errors import InputError, listing
 
 #: Central differences step by this share of a column's range.
 STEP = 1e-4
@@ -93,6 +93,7 @@ def marginal_means(
         For unknown names, levels and options.
     """
     by, specs = names_of(by), names_of(specs)
+    check_names([*by, *specs])
     _check_scale("scale", scale)
     _check_scale("average", average)
     if adjust == "tukey":
@@ -172,6 +173,7 @@ def slopes(
         For unknown names, and a variable that is not a number.
     """
     by, specs = names_of(by), names_of(specs)
+    check_names([*by, *specs])
     _check_scale("scale", scale)
     if adjust == "tukey":
         raise InputError("tukey is for pairwise differences; for slopes choose mvt")
@@ -217,6 +219,16 @@ def slopes(
         notes=_notes(fit, predictor, population),
         details={**details, "variable": variable},
     )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse predictors that are named as columns of the table."""
+    taken = [name for name in names if name in COLUMNS]
+    if taken:
+        raise InputError(
+            f"the table has columns {listing(COLUMNS, shown=7)} of its own; rename the predictor "
+            f"{listing(taken)}"
+        )
 
 
 def averages(predictor: RowPredictor, layout: Cells) -> Predictions:
