@@ -27,9 +27,9 @@ from analysis.mixed import (
     reference_grid,
     slopes,
 )
-from analysis.mixed.adjusting import MaxT, adjusted_p, critical
-from analysis.mixed.contrast_weights import weights_of
-from analysis.mixed.integrating import population_mean
+from analysis.mixed.margins.adjusting import MaxT, adjusted_p, critical
+from analysis.mixed.margins.contrast_weights import weights_of
+from analysis.mixed.margins.rows import population_mean
 from complexity.errors import InputError
 
 GOLDEN = Path(__file__).parent / "golden"

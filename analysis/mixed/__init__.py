@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.mixed.clustered import ClusteredFit
-    from analysis.mixed.comparing import contrasts
-    from analysis.mixed.estimates import Estimates
     from analysis.mixed.fitting import fit
-    from analysis.mixed.grid import reference_grid
-    from analysis.mixed.joint import joint_tests
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
-    from analysis.mixed.margins import marginal_means, slopes
+    from analysis.mixed.margins.comparing import contrasts
+    from analysis.mixed.margins.estimates import Estimates
+    from analysis.mixed.margins.grid import reference_grid
+    from analysis.mixed.margins.joint import joint_tests
+    from analysis.mixed.margins.means import marginal_means, slopes
     from analysis.mixed.result import MixedFit, VarianceComponent
     from analysis.mixed.wald import WaldTest, wald_test
 
 _HOMES = {
     "ClusteredFit": "clustered",
-    "Estimates": "estimates",
+    "Estimates": "margins.estimates",
     "MixedFit": "result",
     "VarianceComponent": "result",
     "WaldTest": "wald",
-    "contrasts": "comparing",
+    "contrasts": "margins.comparing",
     "fit": "fitting",
-    "joint_tests": "joint",
+    "joint_tests": "margins.joint",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
-    "marginal_means": "margins",
-    "reference_grid": "grid",
-    "slopes": "margins",
+    "marginal_means": "margins.means",
+    "reference_grid": "margins.grid",
+    "slopes": "margins.means",
     "wald_test": "wald",
 }
 __all__ = [

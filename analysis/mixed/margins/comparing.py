@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.mixed.adjusting import Adjust, check_adjust
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.contrast_weights import Custom, Method, weights_of
-from analysis.mixed.estimates import Estimates, Shown, families_of
-from analysis.mixed.grid import row_of
-from analysis.mixed.integrating import Predictions, combine, to_probability
-from analysis.mixed.margins import joined, names_of
+from analysis.mixed.margins.adjusting import Adjust, check_adjust
+from analysis.mixed.margins.contrast_weights import Custom, Method, weights_of
+from analysis.mixed.margins.estimates import Estimates, Shown, families_of
+from analysis.mixed.margins.grid import row_of
+from analysis.mixed.margins.means import joined, names_of
+from analysis.mixed.margins.rows import Predictions, combine, to_probability
 from complexity.errors import InputError, did_you_mean
 
 _DEFAULT_ADJUST: dict[str, Adjust] = {
@@ -43,7 +43,7 @@ def contrasts(
         What `marginal_means`, `slopes` or `contrasts` made; contrasts of contrasts are
         interactions.
     method : {"pairwise", "reference", "consecutive", "poly"} or mapping
-        As `analysis.mixed.contrast_weights.weights_of` has them; or weights by name:
+        As `analysis.mixed.margins.contrast_weights.weights_of` has them; or weights by name:
         ``{"few - many": {1: 0.5, 2: 0.5, 8: -1}}``.
     by : str or sequence of str, optional
         Columns within whose combinations the others are compared, each a family of its own;

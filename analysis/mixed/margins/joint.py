@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.grid import (
+from analysis.mixed.margins.grid import (
     At,
     cells,
     check_known,
@@ -18,8 +18,8 @@ from analysis.mixed.grid import (
     row_of,
     term_variables,
 )
-from analysis.mixed.integrating import RowPredictor, combine
-from analysis.mixed.margins import averages, names_of
+from analysis.mixed.margins.means import averages, names_of
+from analysis.mixed.margins.rows import RowPredictor, combine
 from analysis.mixed.result import MixedFit
 from analysis.mixed.satterthwaite import joint_degrees
 from analysis.mixed.wald import WaldTest, wald_test

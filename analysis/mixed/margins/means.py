@@ -13,10 +13,10 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from analysis.mixed.adjusting import check_adjust
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.estimates import COLUMNS, Estimates, Shown
-from analysis.mixed.grid import (
+from analysis.mixed.margins.adjusting import check_adjust
+from analysis.mixed.margins.estimates import COLUMNS, Estimates, Shown
+from analysis.mixed.margins.grid import (
     At,
     Cells,
     Weights,
@@ -25,7 +25,7 @@ from analysis.mixed.grid import (
     design_of,
     predictors,
 )
-from analysis.mixed.integrating import (
+from analysis.mixed.margins.rows import (
     Predictions,
     RowPredictor,
     Scale,

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.grid import design_of, encoder_of
+from analysis.mixed.margins.grid import design_of, encoder_of
 from analysis.mixed.result import MixedFit
 from analysis.mixed.satterthwaite import Spread
 from complexity.errors import InputError

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from analysis.mixed.adjusting import (
+from analysis.mixed.clustered import FloatArray
+from analysis.mixed.margins.adjusting import (
     Adjust,
     adjusted_p,
     check_adjust,
     critical,
     for_intervals,
 )
-from analysis.mixed.clustered import FloatArray
-from analysis.mixed.integrating import Source
+from analysis.mixed.margins.rows import Source
 from analysis.mixed.satterthwaite import degrees
 from complexity.errors import InputError, listing
 
