@@ -167,9 +167,9 @@ class RowPredictor:
 
     def _variance(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Variance z'Σz of each row's random part, and its derivatives to theta."""
-        from analysis.mixed.linear_mixed import unit_length
+        from analysis.mixed.linear_mixed import unit_lengths
 
-        lengths = unit_length(self.model.design.random)[1]
+        lengths = unit_lengths(self.model.design.random)
         theta = self.model.theta
         variance, slope = np.zeros(len(frame)), np.zeros((len(frame), len(theta)))
         start = 0
