@@ -27,36 +27,32 @@ class Columns:
         The columns of each term.
     text : str
         The sum as written.
-    common : object or None
-        What formulae remembers of it (categories, knots, means); None for no column.
+    state : tuple
+        formulae's terms, which remember categories, knots and means, but no rows.
     """
 
     matrix: FloatArray
     names: tuple[str, ...]
     terms: Mapping[str, tuple[int, ...]]
     text: str
-    common: Any
+    state: tuple[Any, ...]
 
     def of(self, frame: pd.DataFrame, formula: Formula) -> FloatArray:
         """Evaluate the sum on other rows, shape (len(frame), m)."""
-        if self.common is None:
-            return np.empty((len(frame), 0))
-        try:
-            with np.errstate(all="ignore"):
-                found = self.common.evaluate_new_data(frame)
-        except KeyError as error:
-            name = str(error.args[0]) if error.args else "?"
-            known = [str(column) for column in frame.columns]
-            raise InputError(
-                f"formula '{formula.text}': the new rows have no column '{name}'"
-                f"{did_you_mean(name, known)}"
-            ) from error
-        except Exception as error:
-            # Categories that the fit has not seen, and whatever an expression raises.
-            raise InputError(
-                f"formula '{formula.text}': cannot evaluate '{self.text}' on the new rows: {error}"
-            ) from error
-        matrix = np.asarray(found.design_matrix, dtype=np.float64).reshape(len(frame), -1)
+        from analysis.mixed.terms import evaluating, used
+
+        for name in used(self.state):
+            if name not in frame.columns:
+                known = [str(column) for column in frame.columns]
+                raise InputError(
+                    f"formula '{formula.text}': the new rows have no column '{name}'"
+                    f"{did_you_mean(name, known)}"
+                )
+        matrix = np.empty((len(frame), len(self.names)))
+        with evaluating(self.text, formula, " on the new rows"):
+            for term, places in zip(self.state, self.terms.values(), strict=True):
+                values = np.asarray(term.eval_new_data(frame))
+                matrix[:, places[0] : places[-1] + 1] = values.reshape(len(frame), -1)
         if not np.isfinite(matrix).all():
             bad = [
                 name

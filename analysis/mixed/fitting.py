@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed import design as designs
+from analysis.mixed import terms as language
 from analysis.mixed.assemble import linear_mixed, logistic_mixed, ready
 from analysis.mixed.clustered import ClusteredFit
 from analysis.mixed.design import Design
@@ -75,13 +76,17 @@ def fit(
     if family == "binomial" and method == "reml":
         raise InputError("REML is for gaussian models; leave the method out, or say ml")
     if weights is not None and family != "binomial":
-        raise InputError("weights count the trials of binomial rows; leave them out here")
+        raise InputError(
+            "weights count the trials of binomial rows; gaussian rows cannot be weighted: leave "
+            "the weights out"
+        )
     parsed = parse(formula)
     _check_offered(parsed, cluster)
     if parsed.random:
         ready(family)
+    language.ready()
     began = time.perf_counter()
-    design = designs.build(parsed, data, cluster, weights)
+    design = designs.build(parsed, data, cluster, weights, family=family)
     if family == "binomial":
         _check_share(parsed, design)
         if parsed.random:
