@@ -91,14 +91,15 @@ class Varying:
                 "needs several groups"
             )
         if n_levels >= n_rows and not (self.limits.repeated and not self.limits.residual):
-            told = (
-                "the residual"
+            why = (
+                "its effect cannot be told from the residual"
                 if self.limits.residual
-                else "the chance of a single 0 or 1; only rows of several trials (weights) can"
+                else "a single 0 or 1 tells nothing of how groups vary (rows of several trials "
+                "would: give weights, or cbind(successes, failures))"
             )
             raise InputError(
                 f"formula '{self.formula.text}': '{term.group}' has as many levels as there are "
-                f"rows ({n_levels:,}); its effect cannot be told from {told}"
+                f"rows ({n_levels:,}); {why}"
             )
         grouping = Grouping.of(term.factors, self.frame, codes, n_levels)
         for columns in self._columns(term):

@@ -102,9 +102,10 @@ def build(
     # Arithmetic within cbind() is that of numbers.
     sides = [f"I({side})" for side in formula.counts or ()] or [formula.outcome]
     answers = [name for side in sides for name in language.variables(side, formula)]
-    needed = [*answers, *language.variables(formula.fixed, formula)]
+    explaining = language.variables(formula.fixed, formula)
     for term in formula.random:
-        needed += [*language.variables(term.columns, formula), *term.factors]
+        explaining += language.variables(term.columns, formula)
+    needed = [*answers, *explaining, *(name for term in formula.random for name in term.factors)]
     needed += [name for name in (cluster, trials) if name is not None]
     needed = list(dict.fromkeys(needed))
     _check_known(needed, data, formula)
@@ -121,6 +122,8 @@ def build(
     else:
         y = _outcome(formula, frame)
         n_trials = None if trials is None else _trials(trials, frame)
+    for name in dict.fromkeys([*answers, *explaining]):
+        _check_kind(frame[name], name, formula)
     # formulae is given categories, for it would sort texts value by value.
     ready = frame.assign(
         **{name: language.as_categories(frame[name]) for name in needed if _is_text(frame[name])}
@@ -225,6 +228,17 @@ def _is_text(values: pd.Series[Any]) -> bool:
     )
 
 
+def _check_kind(values: pd.Series[Any], name: str, formula: Formula) -> None:
+    numeric = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+    if numeric or isinstance(values.dtype, pd.CategoricalDtype) or _is_text(values):
+        return
+    kind = pd.api.types.infer_dtype(values) if values.dtype == object else str(values.dtype)
+    raise InputError(
+        f"formula '{formula.text}': column '{name}' holds {kind} values (for instance "
+        f"{values.iloc[0]!r}), neither numbers nor text; convert it"
+    )
+
+
 # ---- the outcome ---------------------------------------------------------------------------
 def _check_numeric(values: pd.Series[Any], name: str, formula: Formula) -> None:
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
@@ -236,7 +250,7 @@ def _check_numeric(values: pd.Series[Any], name: str, formula: Formula) -> None:
     else:
         said = (
             f"holds its numbers as {'categories' if values.dtype == 'category' else 'text'} "
-            f"({values.iloc[0]!r}), so it is not numeric; convert it, as with pd.to_numeric"
+            f"({values.iloc[0]}), so it is not numeric; convert it, as with pd.to_numeric"
         )
     raise InputError(f"formula '{formula.text}': the outcome column '{name}' {said}")
 

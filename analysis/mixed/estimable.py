@@ -68,7 +68,18 @@ def check_rank(columns: Columns, formula: Formula) -> None:
     dependent = aliased(X)
     if not dependent:
         return
-    constant = [names[j] for j in dependent if ":" not in names[j] and np.ptp(X[:, j]) == 0]
+    empty = [names[j] for j in dependent if not X[:, j].any()]
+    if empty:
+        why = (
+            "a combination of categories without rows, or of columns that are 0 together"
+            if any(":" in name for name in empty)
+            else "nothing can be told of it"
+        )
+        raise InputError(
+            f"formula '{formula.text}': cannot estimate {listing(empty)}: 0 in every row ({why}); "
+            "leave it out"
+        )
+    constant = [names[j] for j in dependent if np.ptp(X[:, j]) == 0]
     if constant:
         raise InputError(
             f"formula '{formula.text}': {listing(constant)} has the same value in every row "
@@ -76,6 +87,6 @@ def check_rank(columns: Columns, formula: Formula) -> None:
         )
     raise InputError(
         f"formula '{formula.text}': cannot estimate {listing(names[j] for j in dependent)}: a "
-        "linear combination of other columns (a variable given twice, or a combination of "
-        "categories without rows); leave it out"
+        "linear combination of other columns (for instance a variable given twice, or "
+        "categories that always occur together); leave it out"
     )

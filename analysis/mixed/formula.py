@@ -99,6 +99,11 @@ def parse(text: str) -> Formula:
     if not right:
         raise InputError(f"formula '{text}': nothing right of ~ (write 1 for an intercept alone)")
     _check_powers(right, text)
+    if re.search(r"(?<![\w.)\]])\.(?![\w.])", _bare(right)):
+        raise InputError(
+            f"formula '{text}': . (all other columns) is not offered; name the columns, so that "
+            "the formula says what was fitted"
+        )
     fixed: list[str] = []
     random: list[RandomTerm] = []
     for sign, piece in _summands(right, text):
@@ -167,6 +172,12 @@ def _factors(level: str, piece: str, text: str) -> tuple[str, ...]:
         if name.startswith("`") and name.endswith("`") and len(name) > 2:
             name = name[1:-1]
         elif not _PLAIN_NAME.match(name):
+            called = re.match(r"(?:C|factor|as\.factor)\((.*)\)\Z", name)
+            if called:
+                raise InputError(
+                    f"formula '{text}': '{name}' in {piece} is not a column name; groups are "
+                    f"categories anyway, so write {called[1]}"
+                )
             raise InputError(
                 f"formula '{text}': groups are columns, joined by : or /; '{name}' in {piece} "
                 "is not a column name (put unusual names in backticks)"

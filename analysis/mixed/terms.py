@@ -64,6 +64,11 @@ _FUNCTIONS: dict[str, Any] = {
     f"{_OURS}C": _categories,
     **{_OURS + name: kind for name, kind in REMEMBERING.items()},
 }
+_HINTS = {
+    "factor": "for categories write C(column)",
+    "as.factor": "for categories write C(column)",
+    "s": "for a smooth curve write ns(column, df=4)",
+}
 _KNOWN = [*_PLAIN, *REMEMBERING, "C", "I", "S", "T"]
 
 
@@ -179,13 +184,23 @@ def _described(text: str, formula: Formula) -> Any:
         hint = ""
         if reason.startswith("Unexpected character"):
             hint = " (a column name with unusual characters goes in backticks)"
+        elif "Couldn't resolve" in reason:
+            reason, hint = "this is arithmetic", f"; write I({text})"
         raise InputError(
             f"formula '{formula.text}': cannot read '{text}': {reason}{hint}"
         ) from error
     if rest is not None:
         raise InputError(
-            f"formula '{formula.text}': cannot read '{text}' from '{rest}' on: is a + or * missing?"
+            f"formula '{formula.text}': cannot read '{text}' from '{rest}' on: is a + or * "
+            "missing, or backticks around an unusual name?"
         )
+    for term in described.common_terms:
+        for part in getattr(term, "components", ()):
+            if not isinstance(part.name, str):
+                raise InputError(
+                    f"formula '{formula.text}': in '{text}' the number {part.name} stands as a "
+                    "term; arithmetic goes inside I(), as in I(2 * x)"
+                )
     return described
 
 
@@ -213,11 +228,11 @@ def evaluating(text: str, formula: Formula, where: str = "") -> Iterator[None]:
             raise InputError(
                 f"formula '{formula.text}': cannot evaluate '{text}'{where}"
             ) from error
-        hint = " (for categories write C(column))" if name in ("factor", "as.factor") else ""
-        raise InputError(
-            f"formula '{formula.text}': unknown function '{name}'"
-            f"{hint or did_you_mean(name, _KNOWN)}"
-        ) from error
+        # Of a.b() only a is looked up.
+        whole = re.search(rf"(?<![\w.]){re.escape(name)}[\w.]*(?=\s*\()", text)
+        name = whole[0] if whole else name
+        hint = f" ({_HINTS[name]})" if name in _HINTS else did_you_mean(name, _KNOWN)
+        raise InputError(f"formula '{formula.text}': unknown function '{name}'{hint}") from error
     except Exception as error:
         # Whatever the user's expression raises, on this data, is the user's to mend.
         raise InputError(
@@ -235,10 +250,10 @@ def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> 
     terms: dict[str, tuple[int, ...]] = {}
     for term, values in parts:
         name = _as_written(str(term.name))
-        if term.kind == "offset" or "offset(" in name:
+        if term.kind == "offset":
             raise InputError(
-                f"formula '{formula.text}': offset() is not supported; a gaussian model has it "
-                f"when it is taken from the outcome, as in I(y - {name[7:-1] or 'x'}) ~ ..."
+                f"formula '{formula.text}': offset() is not supported; in a gaussian model take it "
+                f"from the outcome, as in I({formula.outcome} - {name[7:-1]}) ~ ..."
             )
         width = values.shape[1] if values.ndim == 2 else 1
         if width == 0:
