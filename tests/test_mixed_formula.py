@@ -356,6 +356,25 @@ def test_whole_numbers_with_gaps_are_numbers(table: pd.DataFrame) -> None:
     assert fit("y ~ C(k)", gaps).names == ("Intercept", "C(k)[2]", "C(k)[4]")
 
 
+def test_levels_that_are_whole_numbers_are_named_so(table: pd.DataFrame) -> None:
+    # A gap makes floats of whole numbers; 2.0 would be no name for k = 2.
+    gaps = table.assign(k=table.k.where(table.row > 5), g=table.g.where(table.row != 30) * 1.0)
+    assert gaps.k.dtype == gaps.g.dtype == np.float64
+    found = fit("y ~ C(k) + (1 | g) + (1 | g:kind)", gaps)
+    assert found.names == ("Intercept", "C(k)[2]", "C(k)[4]")
+    assert found.model is not None
+    encoder = found.model.design.encoder
+    assert encoder is not None
+    assert encoder.groupings[0].labels()[:3].tolist() == ["1", "2", "3"]
+    assert encoder.groupings[1].labels()[:2].tolist() == ["1:p", "1:q"]
+    kept = found.model.design.frame
+    for rows in (kept, kept.astype({"k": int, "g": int})):  # type: ignore[union-attr]
+        np.testing.assert_array_equal(encoder.X(rows), found.model.design.X)
+        for block, grouping in zip(found.model.design.random, encoder.groupings, strict=True):
+            np.testing.assert_array_equal(grouping.codes_of(rows), block.codes)
+    assert fit("y ~ C(half)", table.assign(half=table.k / 2)).names[1] == "C(half)[1.0]"
+
+
 def test_lists_constants_and_contrasts(table: pd.DataFrame) -> None:
     def names(text: str) -> tuple[str, ...]:
         return fit(f"y ~ {text}", table).names[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -247,6 +248,8 @@ def _check_numeric(values: pd.Series[Any], name: str, formula: Formula) -> None:
     odd = values[numbers.isna().to_numpy()]
     if len(odd):
         said = f"is not numeric (for instance {odd.iloc[0]!r}); make it a number"
+        if re.fullmatch(r"-?[0-9]+,[0-9]+", str(odd.iloc[0])):
+            said += ", with a point for the decimal comma"
     else:
         said = (
             f"holds its numbers as {'categories' if values.dtype == 'category' else 'text'} "

@@ -15,6 +15,15 @@ from analysis.mixed.formula import Formula
 from complexity.errors import InputError, did_you_mean, listing
 
 
+def whole(levels: Any) -> Any:
+    """Make levels integers if they are floats without fraction, as gaps make whole numbers."""
+    if isinstance(getattr(levels, "dtype", None), np.dtype) and levels.dtype.kind == "f":
+        numbers = np.asarray(levels)
+        if (np.abs(numbers) < 2**53).all() and (numbers == np.round(numbers)).all():
+            return numbers.astype(np.int64)
+    return levels
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """A sum of terms, evaluated.
@@ -87,7 +96,8 @@ class Grouping:
         """Take each group's values from one of its rows."""
         row = np.empty(n, dtype=np.int64)
         row[codes] = np.arange(len(codes))
-        return cls(factors, frame[list(factors)].iloc[row].reset_index(drop=True))
+        values = frame[list(factors)].iloc[row].reset_index(drop=True)
+        return cls(factors, pd.DataFrame({name: whole(values[name]) for name in factors}))
 
     def labels(self) -> npt.NDArray[np.object_]:
         """Name the groups as lme4 does, factors joined by a colon: shape (n_levels,)."""

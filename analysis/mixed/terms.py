@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.encoding import Columns
+from analysis.mixed.encoding import Columns, whole
 from analysis.mixed.formula import QUOTED, Formula
 from analysis.mixed.splines import REMEMBERING
 from complexity.errors import InputError, did_you_mean
@@ -53,7 +53,7 @@ def as_categories(values: pd.Series[Any]) -> pd.Categorical:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return pd.Categorical(values).as_ordered()
     codes, levels = pd.factorize(values, sort=True)
-    return pd.Categorical.from_codes(codes, categories=pd.Index(levels), ordered=True)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(whole(levels)), ordered=True)
 
 
 _FUNCTIONS: dict[str, Any] = {
