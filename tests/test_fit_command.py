@@ -185,7 +185,7 @@ def test_what_cannot_be_fitted_is_said(
         ("empty.csv", b"", "empty.csv: the file is empty"),
         ("lines.csv", b"\n\n", "cannot be read"),
         ("header.csv", b"ms,k\n", "the table has no rows"),
-        ("one.csv", b"ms,k\n1,2\n", "1 complete rows are too few for 2 coefficients"),
+        ("one.csv", b"ms,k\n1,2\n", "1 complete row is too few for 2 coefficients"),
         ("semicolon.csv", b"ms;k\n1,5;2\n", "separated by ';'"),
         ("latin.csv", "ms,größe\n1,2\n".encode("latin-1"), "it is not UTF-8"),
         ("comma.csv", b'ms,k\n"1,5",2\n"2,5",3\n', "with a point for the decimal comma"),

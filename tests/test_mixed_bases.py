@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,15 @@ def test_parts_of_an_uncorrelated_term_stand_alone() -> None:
 def test_terms_with_the_same_left_side_share_their_columns() -> None:
     design = build(parse("ms ~ x + (1 + x | image) + (1 + x | image:question)"), table("nested"))
     assert design.random[0].Z is design.random[1].Z
+
+
+def test_an_encoder_can_be_sent_to_another_process() -> None:
+    nested = table("nested")
+    formula = "ms ~ ns(z, knots=[-0.5, 0.5]) * C(kind) + log(k + 1) + (poly(z, 2) || image)"
+    design = build(parse(formula), nested)
+    other = pickle.loads(pickle.dumps(design.encoder))
+    np.testing.assert_array_equal(other.X(nested), design.X)
+    np.testing.assert_allclose(other.Z(nested, 1), design.random[1].Z)
 
 
 def test_a_design_keeps_no_second_copy_of_the_rows() -> None:

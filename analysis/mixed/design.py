@@ -266,7 +266,8 @@ def _outcome(formula: Formula, frame: pd.DataFrame) -> FloatArray:
     bad = int((~np.isfinite(y)).sum())
     if bad:
         raise InputError(
-            f"formula '{formula.text}': the outcome is not finite in {bad:,} rows; leave them out"
+            f"formula '{formula.text}': the outcome is not finite in {bad:,} "
+            f"{'row' if bad == 1 else 'rows'}; leave them out"
         )
     _check_varied(y, formula)
     return y

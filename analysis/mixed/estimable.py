@@ -31,7 +31,7 @@ def check_finite(columns: Columns, formula: Formula) -> None:
     for name, values in zip(columns.names, columns.matrix.T, strict=True):
         count = int((~np.isfinite(values)).sum())
         if count:
-            found.append(f"{name} in {count:,} rows")
+            found.append(f"{name} in {count:,} {'row' if count == 1 else 'rows'}")
     if found:
         raise InputError(
             f"formula '{formula.text}': not finite: {listing(found)}; leave those rows out"
@@ -55,7 +55,8 @@ def check_rank(columns: Columns, formula: Formula) -> None:
     X, names = columns.matrix, columns.names
     if len(X) < X.shape[1]:
         raise InputError(
-            f"formula '{formula.text}': {len(X):,} complete rows are too few for "
+            f"formula '{formula.text}': {len(X):,} complete "
+            f"{'row is' if len(X) == 1 else 'rows are'} too few for "
             f"{X.shape[1]} coefficients"
         )
     with np.errstate(all="ignore"):

@@ -43,7 +43,10 @@ def fit(
     formula : str
         As in lme4: ``ms ~ C(k) + (1 | sample_id)``, ``correct ~ C(k) * c + C(question_type)``,
         ``correct ~ x * c + (1 + x | image) + (1 + x | image:question) + (1 | model)``.
-        The fixed part is read by formulae: ``C(x)`` makes categories, ``I(x**2)`` arithmetic.
+        The fixed part is read by formulae: ``C(x)`` makes categories (the first is the
+        reference), ``I(x**2)`` arithmetic. ``poly(x, 2)``, ``ns(x, df=3)``, ``bs(x, df=4)``,
+        ``scale(x)`` and ``center(x)`` are R's, in random terms too. A binomial outcome may be
+        ``cbind(successes, failures)``; then ``(1 | row)`` with one group a row is allowed.
     data : DataFrame
         One row an observation; rows with a missing value in a used column are left out and
         counted.

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,25 @@ def as_categories(values: pd.Series[Any]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=pd.Index(whole(levels)), ordered=True)
 
 
-_FUNCTIONS: dict[str, Any] = {
-    "np": np,
-    **_PLAIN,
-    "c": lambda *values: np.array(values),
-    f"{_OURS}list": lambda *values: list(values),
-    f"{_OURS}C": _categories,
-    **{_OURS + name: kind for name, kind in REMEMBERING.items()},
-}
+class _Functions(dict[str, Any]):
+    """What a formula may call; copied and pickled by name, so that an encoder can be."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _functions, ()
+
+
+@cache
+def _functions() -> _Functions:
+    own = {_OURS + name: kind for name, kind in REMEMBERING.items()}
+    return _Functions(
+        {"np": np, **_PLAIN, "c": _listed, f"{_OURS}list": _listed, f"{_OURS}C": _categories, **own}
+    )
+
+
+def _listed(*values: Any) -> list[Any]:
+    return list(values)
+
+
 _HINTS = {
     "factor": "for categories write C(column)",
     "as.factor": "for categories write C(column)",
@@ -244,7 +256,7 @@ def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> 
     from formulae.environment import Environment
 
     with evaluating(text, formula):
-        model.eval(frame, Environment([_FUNCTIONS]))
+        model.eval(frame, Environment([_functions()]))
         parts = [(term, np.asarray(term.data)) for term in model.common_terms]
     names: list[str] = []
     terms: dict[str, tuple[int, ...]] = {}
