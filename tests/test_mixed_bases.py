@@ -23,6 +23,7 @@ from complexity.errors import InputError
 GOLDEN = Path(__file__).parent / "golden"
 BASES: dict[str, Any] = json.loads((GOLDEN / "formula" / "bases.json").read_text())
 FITS: list[dict[str, Any]] = json.loads((GOLDEN / "formula" / "fits.json").read_text())
+CODINGS: list[dict[str, Any]] = json.loads((GOLDEN / "formula" / "codings.json").read_text())
 QUASI: list[dict[str, Any]] = json.loads((GOLDEN / "formula" / "quasi.json").read_text())
 
 
@@ -117,6 +118,40 @@ def test_soft_scores_of_unbalanced_images(case: dict[str, Any]) -> None:
         content = found.to_json()
         assert (content["loglik"], content["aic"], content["bic"]) == (None, None, None)
     assert robust.n_groups == {"image": 70}
+
+
+@pytest.mark.parametrize("case", CODINGS, ids=lambda case: str(case["formula"]))
+def test_categories_get_the_columns_they_need(case: dict[str, Any]) -> None:
+    data = table("nested").rename(columns={"kind": "a", "question": "b"})
+    data["y"] = np.sin(np.arange(len(data)) + 1)
+    design = build(parse(f"y ~ {case['formula']}"), data)
+    assert design.X.shape[1] == len(set(design.names)) == case["rank"]
+    fitted = design.X @ np.linalg.lstsq(design.X, design.y, rcond=None)[0]
+    np.testing.assert_allclose(fitted[:40], case["fitted"], atol=1e-9)
+    assert sorted(j for term in design.terms.values() for j in term) == list(range(case["rank"]))
+    # New rows are coded alike, whichever of the levels they have.
+    assert design.encoder is not None
+    np.testing.assert_array_equal(design.encoder.X(data), design.X)
+    one = data[data.a == "b"]
+    np.testing.assert_array_equal(design.encoder.X(one), design.X[(data.a == "b").to_numpy()])
+
+
+def test_names_keep_the_parentheses_of_an_expression() -> None:
+    nested = table("nested")
+    design = build(parse("ms ~ I((x + 1) * z) + I(x + 1 * z) + I(x - (z - k)) + {-(x**2)}"), nested)
+    assert design.names[1:] == (
+        "I((x + 1) * z)",
+        "I(x + 1 * z)",
+        "I(x - (z - k))",
+        "I(-x ** 2)",
+    )
+    np.testing.assert_allclose(design.X[:, 1], (nested.x + 1) * nested.z)
+    np.testing.assert_allclose(design.X[:, 2], nested.x + nested.z)
+    np.testing.assert_allclose(design.X[:, 4], -(nested.x**2))
+    with pytest.raises(InputError, match="can be read in two ways"):
+        fit("ms ~ I(-x**2)", nested)
+    with pytest.raises(InputError, match="the name of two different terms"):
+        fit("ms ~ log(k) + `log(k)`", nested.assign(**{"log(k)": nested.z}))
 
 
 @given(seed=st.integers(0, 10_000), degree=st.integers(1, 4), df=st.integers(1, 6))

@@ -117,14 +117,14 @@ def build(
     )
     for name in answers:
         _check_numeric(frame[name], name, formula)
+    for name in dict.fromkeys([*answers, *explaining]):
+        _check_kind(frame[name], name, formula)
     n_trials: FloatArray | None
     if formula.counts:
         y, n_trials = _shares(sides, frame, formula)
     else:
         y = _outcome(formula, frame)
         n_trials = None if trials is None else _trials(trials, frame)
-    for name in dict.fromkeys([*answers, *explaining]):
-        _check_kind(frame[name], name, formula)
     # formulae is given categories, for it would sort texts value by value.
     ready = frame.assign(
         **{name: language.as_categories(frame[name]) for name in needed if _is_text(frame[name])}
@@ -230,8 +230,13 @@ def _is_text(values: pd.Series[Any]) -> bool:
 
 
 def _check_kind(values: pd.Series[Any], name: str, formula: Formula) -> None:
-    numeric = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
-    if numeric or isinstance(values.dtype, pd.CategoricalDtype) or _is_text(values):
+    real = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values)
+    if (
+        real
+        or pd.api.types.is_bool_dtype(values)
+        or isinstance(values.dtype, pd.CategoricalDtype)
+        or _is_text(values)
+    ):
         return
     kind = pd.api.types.infer_dtype(values) if values.dtype == object else str(values.dtype)
     raise InputError(

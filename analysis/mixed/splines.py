@@ -204,7 +204,8 @@ def _numbers(x: npt.ArrayLike, name: str) -> FloatArray:
 
 def _whole(value: Any, name: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is a whole number from {least} on, not {value}")
+        given = value if isinstance(value, int | float | str) else "a column"
+        raise ValueError(f"{name} is a whole number from {least} on, not {given}")
     return int(value)
 
 

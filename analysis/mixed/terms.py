@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -213,7 +214,37 @@ def _described(text: str, formula: Formula) -> Any:
                     f"formula '{formula.text}': in '{text}' the number {part.name} stands as a "
                     "term; arithmetic goes inside I(), as in I(2 * x)"
                 )
+            if hasattr(part, "call"):
+                # formulae's own names drop parentheses: I((x + 1) * z) is not I(x + 1 * z).
+                part.name = _written(part.call, formula)
+        if hasattr(term, "components"):
+            term.name = ":".join(part.name for part in term.components)
     return described
+
+
+def _written(lazy: Any, formula: Formula, within: int = -1) -> str:
+    """Write an expression that formulae has read, with the parentheses it needs."""
+    if hasattr(lazy, "callee"):
+        parts = [_written(part, formula) for part in lazy.args]
+        if lazy.callee == f"{_OURS}list":
+            return f"[{', '.join(parts)}]"
+        parts += [f"{name}={_written(part, formula)}" for name, part in lazy.kwargs.items()]
+        return f"{lazy.callee.removeprefix(_OURS)}({', '.join(parts)})"
+    if not hasattr(lazy, "symbol"):
+        return str(lazy)
+    if len(lazy.args) == 1:
+        return f"{lazy.symbol}{_written(lazy.args[0], formula, 3)}"
+    first = lazy.args[0]
+    if lazy.symbol == "**" and hasattr(first, "symbol") and len(first.args) == 1:
+        # formulae would square the negative; R and Python negate the square.
+        raise InputError(
+            f"formula '{formula.text}': a minus before a power can be read in two ways; write "
+            "-(x**2)"
+        )
+    strength = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4}.get(lazy.symbol, 0)
+    left, right = (_written(part, formula, strength + side) for side, part in enumerate(lazy.args))
+    joined = f"{left} {lazy.symbol} {right}"
+    return f"({joined})" if strength < within else joined
 
 
 @contextmanager
@@ -247,14 +278,18 @@ def evaluating(text: str, formula: Formula, where: str = "") -> Iterator[None]:
         raise InputError(f"formula '{formula.text}': unknown function '{name}'{hint}") from error
     except Exception as error:
         # Whatever the user's expression raises, on this data, is the user's to mend.
+        reason = _as_written(str(error))
+        if isinstance(error, TypeError) and "argument" in reason and ") " in reason:
+            reason = f"the call {reason.split(') ', 1)[1]}"
         raise InputError(
-            f"formula '{formula.text}': cannot evaluate '{text}'{where}: {_as_written(str(error))}"
+            f"formula '{formula.text}': cannot evaluate '{text}'{where}: {reason}"
         ) from error
 
 
 def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> Columns:
     from formulae.environment import Environment
 
+    _separate(model)
     with evaluating(text, formula):
         model.eval(frame, Environment([_functions()]))
         parts = [(term, np.asarray(term.data)) for term in model.common_terms]
@@ -270,6 +305,11 @@ def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> 
         width = values.shape[1] if values.ndim == 2 else 1
         if width == 0:
             raise InputError(f"formula '{formula.text}': '{name}' has a single value; leave it out")
+        if name in terms:
+            raise InputError(
+                f"formula '{formula.text}': '{name}' is the name of two different terms; rename a "
+                "column"
+            )
         terms[name] = tuple(range(len(names), len(names) + width))
         names += [_as_written(label) for label in _labels(term)]
     matrix = np.empty((len(frame), len(names)))
@@ -278,6 +318,27 @@ def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> 
     for term, _ in parts:
         _forget(term)
     return Columns(matrix, tuple(names), terms, text, tuple(term for term, _ in parts))
+
+
+def _separate(model: Any) -> None:
+    """Give every term its own components.
+
+    formulae shares them, and with them their last coding: in ``0 + a * b``, a has a column for
+    every level and those of a:b have one less, so names and new rows would be coded as a:b is.
+    """
+
+    def split() -> None:
+        for term in model.common_terms:
+            if hasattr(term, "components"):
+                term.components = [copy(part) for part in term.components]
+
+    def add_extra_terms(*args: Any) -> None:
+        added(*args)
+        split()
+
+    added = model.add_extra_terms
+    model.add_extra_terms = add_extra_terms
+    split()
 
 
 def _labels(term: Any) -> list[str]:

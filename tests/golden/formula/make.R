@@ -121,6 +121,19 @@ quasi <- lapply(c("score ~ factor(k) * c", "score ~ ns(c, 3) + log(k)"), functio
        p_cluster = number(coeftest(f, V, df = length(unique(soft$image)) - 1)[, 4]))
 })
 save_json(quasi, "quasi.json")
+# ---- which columns categories get ----------------------------------------------------------
+# The fitted values of a curve tell the column space, whatever its basis.
+codings <- c("a*b", "a*b - 1", "0 + a*b", "a*b*x", "a*b*x - 1", "0 + a*x", "0 + a + x", "0 + a:x", "a:x", "a/x",
+             "a/b", "a:b", "0 + a:b", "x:a + x", "a*b - a", "a*x - x", "a*b*x - a:b:x", "0 + x:a + z:a",
+             "x*z*a", "0 + x + a", "0 + x*a", "a:b:x", "a + b:x", "0 + b:x + a", "a*b + x:a", "(a + b + x)**2",
+             "(a + b + x)**2 - 1", "a:b + x", "x + a:b:x", "0 + x + a:x", "z:x:a", "a + a:x - 1")
+coded <- nested; coded$a <- coded$kind; coded$b <- coded$question
+save_json(lapply(codings, function(formula) {
+  X <- model.matrix(as.formula(gsub("**", "^", paste("~", formula), fixed = TRUE)), coded)
+  q <- qr(X); Q <- qr.Q(q)[, seq_len(q$rank)]
+  list(formula = formula, rank = q$rank, fitted = number(Q %*% crossprod(Q, sin(seq_len(nrow(X)))))[1:40])
+}), "codings.json")
+
 version <- function(name) paste(name, as.character(packageVersion(name)))
 cat("# Reference values\n\nMade by `Rscript make.R` with ", R.version.string, ", ",
     paste(sapply(c("splines", "lme4", "sandwich", "lmtest", "jsonlite"), version), collapse = ", "),
