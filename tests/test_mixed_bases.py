@@ -207,7 +207,7 @@ def test_a_design_keeps_no_second_copy_of_the_rows() -> None:
     design = build(parse("ms ~ poly(x, 2) * kind + (1 | image)"), table("nested"))
     assert design.encoder is not None
     for columns in (design.encoder.fixed, *design.encoder.varying):
-        for term in columns.state:
+        for term in columns.common.terms.values():
             assert term.data is None
             for part in getattr(term, "components", ()):
                 assert part.value is None

@@ -25,6 +25,19 @@ def whole(levels: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
+class Remembered:
+    """What formulae keeps of a sum: categories, knots and means, but no rows.
+
+    Attributes
+    ----------
+    terms : mapping of str to object
+        formulae's terms by name, in the order of the columns.
+    """
+
+    terms: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
     """A sum of terms, evaluated.
 
@@ -36,21 +49,20 @@ class Columns:
         The columns of each term.
     text : str
         The sum as written.
-    state : tuple
-        formulae's terms, which remember categories, knots and means, but no rows.
+    common : Remembered
     """
 
     matrix: FloatArray
     names: tuple[str, ...]
     terms: Mapping[str, tuple[int, ...]]
     text: str
-    state: tuple[Any, ...]
+    common: Remembered
 
     def of(self, frame: pd.DataFrame, formula: Formula) -> FloatArray:
         """Evaluate the sum on other rows, shape (len(frame), m)."""
         from analysis.mixed.terms import evaluating, used
 
-        for name in used(self.state):
+        for name in used(self.common.terms.values()):
             if name not in frame.columns:
                 known = [str(column) for column in frame.columns]
                 raise InputError(
@@ -59,7 +71,7 @@ class Columns:
                 )
         matrix = np.empty((len(frame), len(self.names)))
         with evaluating(self.text, formula, " on the new rows"):
-            for term, places in zip(self.state, self.terms.values(), strict=True):
+            for term, places in zip(self.common.terms.values(), self.terms.values(), strict=True):
                 values = np.asarray(term.eval_new_data(frame))
                 matrix[:, places[0] : places[-1] + 1] = values.reshape(len(frame), -1)
         if not np.isfinite(matrix).all():

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.encoding import Columns, whole
+from analysis.mixed.encoding import Columns, Remembered, whole
 from analysis.mixed.formula import QUOTED, Formula
 from analysis.mixed.splines import REMEMBERING
 from complexity.errors import InputError, did_you_mean
@@ -317,7 +317,8 @@ def _evaluated(model: Any, text: str, frame: pd.DataFrame, formula: Formula) -> 
         matrix[:, places[0] : places[-1] + 1] = values.reshape(len(frame), -1)
     for term, _ in parts:
         _forget(term)
-    return Columns(matrix, tuple(names), terms, text, tuple(term for term, _ in parts))
+    common = Remembered(dict(zip(terms, (term for term, _ in parts), strict=True)))
+    return Columns(matrix, tuple(names), terms, text, common)
 
 
 def _separate(model: Any) -> None:
