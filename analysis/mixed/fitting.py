@@ -80,8 +80,8 @@ def fit(
         raise InputError("REML is for gaussian models; leave the method out, or say ml")
     if weights is not None and family != "binomial":
         raise InputError(
-            "weights count the trials of binomial rows; gaussian rows cannot be weighted: leave "
-            "the weights out"
+            "weights count the trials of binomial rows; gaussian rows cannot be weighted, so leave "
+            "them out"
         )
     parsed = parse(formula)
     _check_offered(parsed, cluster)
