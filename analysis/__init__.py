@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from analysis.checking import inspect
     from analysis.datasets import object_counts, read_samples
     from analysis.join import join
-    from analysis.latency import by_item, fit_latency, mean_latency
+    from analysis.latency import by_item, mean_latency
+    from analysis.latency_models import fit_latency
     from analysis.manifest import Study, load_study
     from analysis.mixed import fit
     from analysis.optimum import ShiftAnswer, analyse
@@ -36,7 +37,7 @@ _HOMES = {
     "analyse": "analysis.optimum",
     "by_item": "analysis.latency",
     "fit": "analysis.mixed",
-    "fit_latency": "analysis.latency",
+    "fit_latency": "analysis.latency_models",
     "inspect": "analysis.checking",
     "join": "analysis.join",
     "load_study": "analysis.manifest",

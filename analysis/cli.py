@@ -161,7 +161,9 @@ def measure(
 
 @app.command()
 def fit(
-    table: Annotated[Path, typer.Argument(help="Parquet or CSV with the formula's columns.")],
+    table: Annotated[
+        Path, typer.Argument(help="Parquet, CSV, TSV or JSON Lines with the formula's columns.")
+    ],
     formula: Annotated[
         str, typer.Option(help="As in lme4, for instance 'ms ~ C(k) + (1 | sample_id)'.")
     ],
@@ -173,17 +175,33 @@ def fit(
         typer.Option(help="Default: reml for gaussian, ml for binomial."),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(help="Column to cluster robust standard errors by.")
+        str | None,
+        typer.Option(help="Column to cluster robust standard errors by; no random terms then."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Column with the trials of each row; the outcome is their share."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit one regression to a table."""
+    """Fit one regression to a table.
+
+    Formulas are lme4's: C(k) makes categories, I(x**2) arithmetic, poly(x, 2), ns(x, df=3) and
+    bs(x, df=4) curves; (1 + x | image), (x || image), (1 | image/question) random effects;
+    cbind(right, wrong) counts of trials. Rows with a missing value in a used column are left
+    out and counted.
+    """
     from analysis import mixed
-    from analysis.frames import read_frame
+    from analysis.fit_table import read_fit_table
     from complexity.files import to_json
 
     fitted = mixed.fit(
-        formula, read_frame(table, text=KEYS), family=family, method=method, cluster=cluster
+        formula,
+        read_fit_table(table, text=KEYS),
+        family=family,
+        method=method,
+        cluster=cluster,
+        weights=weights,
     )
     typer.echo(to_json(fitted.to_json()).rstrip() if as_json else fitted.summary())
 

@@ -1,44 +1,20 @@
-"""Latency by k: means that a reader can add up, and a mixed model that separates k from noise."""
+"""Latency by k: repeats averaged within items, and means that a reader can add up."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from complexity.errors import InputError
-
-if TYPE_CHECKING:
-    from analysis.mixed import MixedFit
-
 PHASES = ("vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms")
+#: Per token after the first: the time of decoding over the tokens it took.
+PER_TOKEN = "tpot_ms"
 Z95 = 1.959964
 #: With fewer items than this every one carries the mean.
 FEW = 30
 
 
-@dataclass(frozen=True)
-class LatencyFit:
-    """A latency regression with what it was fitted to.
-
-    Attributes
-    ----------
-    device, phase, model : str
-        What was timed.
-    fit : MixedFit
-        The fitted model.
-    """
-
-    device: str
-    phase: str
-    model: str
-    fit: MixedFit
-
-
 def by_item(latency: pd.DataFrame) -> pd.DataFrame:
-    """Average repeats within each item, one row per device × phase × model × item × k.
+    """Average repeats within each item, one row per device × phase × model × item × run × k.
 
     An item is a sample where the rows name one, else a request. Where a device was timed with
     several batch sizes, only the smallest counts, as in the join.
@@ -51,25 +27,40 @@ def by_item(latency: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `device`, `phase`, `model`, `item`, `k`, `ms` (mean over repeats), `order` (mean
-        position in the run, scaled to 0-1 within device × model; 0 where unknown).
+        Columns `device`, `phase`, `model`, `item`, `run` (the session), `k`, `ms` (mean over
+        repeats), `order` (mean position in the session, scaled to 0-1 within device × model ×
+        run; 0 where unknown), `image_tokens` (mean; 0
+        throughout where some are unknown). Beside the table's phases
+        `phase` has ``tpot_ms``, `decode_ms` per generated token after the first, where both are
+        known: how many tokens an answer has depends on k, so that the whole of decoding mixes
+        cost and length.
     """
     smallest = latency.groupby("device", observed=True)["batch"].transform("min")
     rows = latency[latency["batch"] == smallest].copy()
     named = rows["sample_id"].notna()
     rows["item"] = rows["sample_id"].where(named, "request " + rows["request"].astype(str))
+    rows["run"] = rows["run"].astype(str) if "run" in rows else ""
     order = rows["order"].astype(float)
-    span = rows.assign(order=order).groupby(["device", "model"], observed=True)["order"]
+    sessions = ["device", "model", "run"]
+    span = rows.assign(order=order).groupby(sessions, observed=True)["order"]
     width = span.transform("max") - span.transform("min")
     rows["order"] = ((order - span.transform("min")) / width.where(width > 0)).fillna(0.0)
+    told = "n_image_tokens" in rows and rows["n_image_tokens"].notna().all()
+    rows["image_tokens"] = rows["n_image_tokens"].astype(float) if told else 0.0
+    phases = [phase for phase in PHASES if phase in rows.columns]
+    if {"decode_ms", "n_new_tokens"} <= set(rows.columns):
+        later = rows["n_new_tokens"].astype(float) - 1
+        rows[PER_TOKEN] = rows["decode_ms"].astype(float) / later.where(later > 0)
+        phases.append(PER_TOKEN)
     long = rows.melt(
-        id_vars=["device", "model", "item", "k", "order"],
-        value_vars=[phase for phase in PHASES if phase in rows.columns],
+        id_vars=["device", "model", "item", "run", "k", "order", "image_tokens"],
+        value_vars=phases,
         var_name="phase",
         value_name="ms",
     ).dropna(subset=["ms"])
-    keys = ["device", "phase", "model", "item", "k"]
-    return long.groupby(keys, sort=False, observed=True)[["ms", "order"]].mean().reset_index()
+    keys = ["device", "phase", "model", "item", "run", "k"]
+    means = long.groupby(keys, sort=False, observed=True)[["ms", "order", "image_tokens"]].mean()
+    return means.reset_index()
 
 
 def mean_latency(items: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
@@ -117,59 +108,3 @@ def mean_latency(items: pd.DataFrame, by: list[str] | None = None) -> pd.DataFra
             }
         )
     return pd.DataFrame(rows)
-
-
-def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:
-    """Fit ``ms ~ C(k) + c + order + (1 | item)`` for each device × phase × model.
-
-    k enters as a factor: a doubling of k costs next to nothing where launches dominate and
-    most of the time where the experts do.
-
-    Parameters
-    ----------
-    items : DataFrame
-        From `by_item`.
-    c : Series of float, index item, or None
-        Standardised complexity of each item's image; items without it are left out.
-
-    Returns
-    -------
-    list of LatencyFit
-        In order of device, phase and model. A group with one k, under two items or a constant
-        time (a phase that never runs) is left out. Order, then c, leave the formula where they
-        cannot be told from the rest, as in a session that took the questions by complexity.
-    """
-    fits = []
-    keys = ["device", "phase", "model"]
-    for (device, phase, model), rows in items.groupby(keys, sort=False, observed=True):
-        if min(rows[name].nunique() for name in ("k", "item", "ms")) < 2:
-            continue
-        terms = ["C(k)"]
-        data = rows
-        if c is not None:
-            data = rows.assign(c=c.reindex(rows["item"]).to_numpy()).dropna(subset=["c"])
-            if data["item"].nunique() < 2 or data["c"].nunique() < 2:
-                data = rows
-            else:
-                terms.append("c")
-        if data["order"].max() > data["order"].min():
-            terms.append("order")
-        repeated = data.groupby("item", observed=True).size().max() > 1
-        random = " + (1 | item)" if repeated else ""
-        try:
-            fitted = _fit_what_can_be_told(data, terms, random)
-        except InputError as error:
-            raise InputError(f"latency of {model} on {device}, {phase}: {error}") from error
-        fits.append(LatencyFit(str(device), str(phase), str(model), fitted))
-    return fits
-
-
-def _fit_what_can_be_told(data: pd.DataFrame, terms: list[str], random: str) -> MixedFit:
-    from analysis.mixed import fit
-
-    try:
-        return fit(f"ms ~ {' + '.join(terms)}{random}", data)
-    except InputError:
-        if len(terms) == 1:
-            raise
-        return _fit_what_can_be_told(data, terms[:-1], random)

@@ -143,6 +143,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 bucket_labels(study, samples, folder, metric),
                 covariates=[name for name in analysis.covariates if name != metric],
                 every_bucket=metric == analysis.primary.metric and unordered,
+                margin=analysis.margin,
                 seed=study.manifest.seed,
             )
         except InputError as error:
@@ -174,27 +175,17 @@ def fit_latency(
     study: Study, samples: pd.DataFrame, latency: pd.DataFrame, folder: Path
 ) -> list[Path]:
     """Fit latency by device, phase and model; writes `fits/latency.json`."""
-    from analysis import latency as model
+    from analysis.latency import by_item
+    from analysis.latency_models import fit_latency as fit_groups
     from analysis.optimum.curves import standardise
 
     complexity = read_complexity(folder).set_index("image_id")
     c = standardise(complexity[study.manifest.analysis.primary.metric].dropna())
-    by_sample = samples.set_index("sample_id")["image_id"].map(c)
-    fits = model.fit_latency(model.by_item(latency), by_sample)
+    image = samples.set_index("sample_id")["image_id"]
+    items = by_item(latency)
+    items["cluster"] = items["item"].map(image).fillna(items["item"])
     out = folder / "fits" / "latency.json"
-    content = [
-        {
-            "device": f.device,
-            "phase": f.phase,
-            "model": f.model,
-            "formula": f.fit.formula,
-            **f.fit.to_json(),
-        }
-        for f in fits
-    ]
-    for item in content:
-        item.pop("seconds", None)  # the only figure that differs between two equal runs
-    write_json(out, content)
+    write_json(out, [found.to_dict() for found in fit_groups(items, image.map(c))])
     return [out]
 
 

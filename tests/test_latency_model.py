@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from optimum_cases import GOLDEN, KS, reference
 
-from analysis.latency import PHASES, by_item, fit_latency, mean_latency
+from analysis.latency import PHASES, by_item, mean_latency
+from analysis.latency_models import fit_latency, step_ratios
 from analysis.mixed import MixedFit
 from analysis.optimum.curves import standardise
 from complexity.errors import InputError
@@ -49,7 +50,8 @@ def made(n: int = 6, repeats: int = 2, **changed: object) -> pd.DataFrame:
 def test_repeats_are_averaged_within_item() -> None:
     rows = made()
     items = by_item(rows)
-    assert list(items.columns) == ["device", "phase", "model", "item", "k", "ms", "order"]
+    keys = ["device", "phase", "model", "item", "run", "k"]
+    assert list(items.columns) == [*keys, "ms", "order", "image_tokens"]
     assert len(items) == 18
     assert set(items["phase"]) == {"prefill_ms"}
     expected = rows.groupby(["sample_id", "k"])["prefill_ms"].mean()
@@ -218,3 +220,79 @@ def test_what_cannot_be_fitted_names_what_was_timed() -> None:
     scarce = items[(items["item"] + items["k"].astype(str)).isin(["s01", "s12"])]
     with pytest.raises(InputError, match="latency of m on cpu, prefill_ms: "):
         fit_latency(scarce, None)
+
+
+# ---- what an expert costs ---------------------------------------------------------------
+def test_steps_are_ratios_of_means_paired_within_items() -> None:
+    items = by_item(made(n=40, repeats=3))
+    steps = step_ratios(items)
+    means = items.groupby("k")["ms"].mean()
+    assert [(s.k, s.next_k, s.n_items) for s in steps] == [(1, 2, 40), (2, 4, 40)]
+    for step in steps:
+        assert step.ratio == pytest.approx(means[step.next_k] / means[step.k], rel=1e-12)
+        # Items differ by 1 ms, and the answers of one item by .1: only the latter counts.
+        assert step.ci_high - step.ci_low < 0.015
+        assert step.ci_low < (10 + step.next_k) / (10 + step.k) < step.ci_high
+
+
+def test_steps_of_a_time_that_is_proportional_have_no_error() -> None:
+    items = by_item(made(n=5, repeats=1))
+    items["ms"] = items["item"].str[1:].astype(int).add(1) * items["k"]
+    assert [(s.ratio, s.ci_low, s.ci_high) for s in step_ratios(items)] == [(2.0, 2.0, 2.0)] * 2
+    clustered = step_ratios(items.assign(cluster="one"))
+    assert all(s.ratio == 2.0 and np.isnan(s.ci_low) for s in clustered)
+
+
+def test_a_line_is_told_from_a_bend() -> None:
+    items = by_item(made(n=60, repeats=2))
+    (straight,) = fit_latency(items, None)
+    assert straight.linear.formula == "ms ~ k + order + (1 | item)"
+    slope = straight.linear.tidy().set_index("term").loc["k"]
+    assert slope["ci_low"] < 1.0 < slope["ci_high"]
+    assert straight.lack_of_fit is not None
+    assert straight.lack_of_fit.df == 1
+    assert straight.lack_of_fit.p > 0.01
+    (bent,) = fit_latency(items.assign(ms=items["ms"] + (items["k"] == 2)), None)
+    assert bent.lack_of_fit is not None
+    assert bent.lack_of_fit.p < 1e-6
+    two = items[items["k"] != 4]
+    assert fit_latency(two, None)[0].lack_of_fit is None
+
+
+def test_sessions_have_levels_of_their_own() -> None:
+    rows = pd.concat(
+        [made(n=12, run="first"), made(n=12, run="second", prefill_ms=made(n=12)["prefill_ms"] + 5)]
+    )
+    items = by_item(rows)
+    assert len(items) == 2 * 12 * 3
+    (found,) = fit_latency(items, None)
+    level = found.fit.tidy().set_index("term").loc["run[second]"]
+    assert level["estimate"] == pytest.approx(5, abs=0.2)
+
+
+def test_complexity_is_asked_at_the_same_number_of_image_tokens() -> None:
+    rows = made(n=60)
+    index = rows["sample_id"].str[1:].astype(int)
+    tokens = 100 + 7 * (index * 37 % 60)
+    # Complexity goes with the tokens, which cost time; on its own it costs none.
+    c = pd.Series(
+        standardise((tokens + 40 * np.sin(index)).groupby(rows["sample_id"]).first()).to_dict()
+    )
+    slow = rows.assign(prefill_ms=rows["prefill_ms"] + tokens / 50, n_image_tokens=tokens)
+    (found,) = fit_latency(by_item(slow), c)
+    assert "image_tokens" in found.fit.names
+    assert found.complexity is not None
+    assert found.complexity.df == 3
+    assert found.complexity.p > 0.01
+    (blind,) = fit_latency(by_item(slow.drop(columns="n_image_tokens")), c)
+    assert blind.complexity is not None
+    assert blind.complexity.p < 1e-6
+
+
+def test_decoding_is_also_given_per_token() -> None:
+    rows = made(decode_ms=30.0, n_new_tokens=pd.array([4] * 36, dtype="Int64"))
+    rows.loc[rows["sample"] == 0, "n_new_tokens"] = 1
+    items = by_item(rows)
+    per_token = items[items["phase"] == "tpot_ms"]
+    assert set(per_token["ms"]) == {10.0}
+    assert "s0" not in set(per_token["item"])

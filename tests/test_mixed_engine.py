@@ -212,6 +212,126 @@ def test_the_laplace_deviance_and_its_gradient(random: str) -> None:
         np.testing.assert_allclose(gradient, slope_of(laplace.deviance, here), atol=5e-5)
 
 
+@pytest.mark.parametrize("blocks", [("g",), ("q", "g"), ("q", "g", "s")])
+def test_levels_at_once_answer_as_group_by_group(blocks: tuple[str, ...]) -> None:
+    # Enough groups for several batches and a remainder; innermost groups of unequal size.
+    from analysis.mixed.equations import Crossed, Nested
+    from analysis.mixed.structure import arrange
+    from analysis.mixed.system import System
+
+    rng = np.random.default_rng(4)
+    q = np.sort(np.r_[np.arange(333), rng.integers(0, 333, 700)])
+    codes = {"q": q, "g": q // 3, "s": q // 21}
+    structure = arrange(
+        [
+            RandomBlock(
+                name,
+                ("a", "b"),
+                rng.normal(size=(len(q), 2)),
+                codes[name],
+                int(codes[name].max()) + 1,
+            )
+            for name in blocks
+        ]
+    )
+    kz = 2 * len(blocks)
+    rows = np.c_[structure.Z, rng.normal(size=(len(q), 3))]
+    products = structure.Z[:, :, None] * rows[:, None, :]
+    moments = np.zeros((structure.n_cells, kz, kz + 3))
+    np.add.at(moments, structure.cell, products)
+    moments = np.ascontiguousarray(moments.transpose(1, 2, 0))
+    theta = rng.normal(size=len(structure.theta_row))
+    gram = rows[:, kz:].T @ rows[:, kz:]
+    found = []
+    for kind in (Nested, Crossed):
+        system: System = kind(structure, 3)
+        assert system.factorise(theta, moments, gram)
+        slope, spread = system.logdet_slope(moments, np.array([1.0, 0.0, 5.0]), spread=True)
+        sums = moments[:, -1].T
+        found.append(
+            [
+                np.array([system.logdet_effects, system.logdet_fixed(2)]),
+                system.at_theta(slope),
+                spread,
+                system.solve(sums),
+                system.explained(np.array([0.3, -0.2, 1.0])),
+            ]
+        )
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("theta", [1e2, 1e5, 1e8])
+def test_a_residual_lost_to_rounding_is_had_from_the_rows(theta: float) -> None:
+    from analysis.mixed.linear_mixed import Profiled
+    from analysis.mixed.structure import arrange
+
+    groups, size = 20, 5
+    codes = np.repeat(np.arange(groups), size)
+    means = np.random.default_rng(1).normal(size=groups)
+    means -= means.mean()
+    structure = arrange([RandomBlock("g", ("a",), np.ones((len(codes), 1)), codes, groups)])
+    n = groups * size
+    # A column that varies within groups alone, so that nothing of it is lost.
+    within = np.tile(np.arange(size) - (size - 1) / 2, groups)[:, None]
+    profiled = Profiled(structure, means[codes], within, reml=False)
+    value, gradient = profiled.deviance(np.array([theta]))
+    inflated = 1 + size * theta**2
+    squares = size * float(means @ means) / inflated
+    expected = groups * np.log(inflated) + n * (1 + np.log(2 * np.pi * squares / n))
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    slope = (groups - n) * 2 * size * theta / inflated
+    # Beyond, residuals are smaller than the rounding of outcomes of size one.
+    np.testing.assert_allclose(gradient, slope, rtol=1e-2, atol=0 if theta < 1e6 else 1e-5)
+
+
+def large(seed: int) -> pd.DataFrame:
+    """Enough rows and groups to be searched in part first."""
+    rng = np.random.default_rng(seed)
+    image = np.repeat(np.arange(600), 32)
+    question, model = np.arange(len(image)) // 8, np.arange(len(image)) % 4
+    x = rng.normal(size=len(image))
+    eta = 0.3 + 0.5 * x + rng.normal(size=600)[image] + 0.6 * rng.normal(size=600)[image] * x
+    eta += 0.7 * rng.normal(size=2400)[question] + np.array([-0.4, 0.1, 0.5, 0.0])[model]
+    data = pd.DataFrame({"image": image, "question": question, "model": model, "x": x})
+    data["ms"] = eta + rng.normal(size=len(image))
+    data["y"] = (rng.random(len(image)) < 1 / (1 + np.exp(-eta))).astype(int)
+    return data.sample(frac=1, random_state=seed)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+@pytest.mark.parametrize(
+    "random", ["(1 + x | image) + (1 | question)", "(1 | image) + (1 | model)"]
+)
+def test_a_search_begun_in_a_part_ends_where_the_whole_does(
+    random: str, family: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analysis.mixed import linear_mixed, logistic_mixed, thinning
+
+    module: Any = linear_mixed if family == "gaussian" else logistic_mixed
+    parts = []
+
+    def seen(structure: Any) -> Any:
+        parts.append(thinning.thinned(structure))
+        return parts[-1]
+
+    formula, data = f"{'ms' if family == 'gaussian' else 'y'} ~ x + {random}", large(3)
+    monkeypatch.setattr(module, "thinned", seen)
+    one = fit(formula, data, family=family)
+    assert parts[0] is not None
+    kept, rows, part = parts[0]
+    assert len(rows) == 2400
+    assert part.n_cells == kept.sum() == part.cell.max() + 1
+    monkeypatch.setattr(module, "thinned", lambda structure: None)
+    two = fit(formula, data, family=family)
+    assert one.converged
+    np.testing.assert_allclose(one.loglik, two.loglik, atol=1e-5)
+    np.testing.assert_allclose((one.params - two.params) / two.bse, 0, atol=1e-3)
+    np.testing.assert_allclose(one.bse, two.bse, rtol=1e-3)
+    if family == "gaussian":
+        np.testing.assert_allclose(one.df, two.df, rtol=1e-3)
+
+
 # ---- invariances -------------------------------------------------------------------------
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=6, deadline=None)
@@ -299,6 +419,20 @@ def test_a_random_effect_without_variance_is_flagged() -> None:
     alone = fit("y ~ x + (1 | image)", data, family="binomial")
     np.testing.assert_allclose(found.loglik, alone.loglik, atol=1e-8)
     np.testing.assert_allclose(found.bse, alone.bse, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+def test_crossed_factors_too_large_for_memory_are_refused(
+    family: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analysis.mixed import system
+
+    monkeypatch.setattr(system, "_memory", lambda: 1000.0)
+    outcome = "ms" if family == "gaussian" else "y"
+    with pytest.raises(InputError, match=r"image, model cross.* 6 random effects.*0 GB.*Leave one"):
+        fit(f"{outcome} ~ x + (1 | image) + (1 | model)", table("crossed"), family=family)
+    # Nested groupings need no such matrix.
+    assert fit(f"{outcome} ~ x + (1 | image/question)", table("crossed"), family=family).converged
 
 
 def test_large_random_effects_carry_a_warning() -> None:

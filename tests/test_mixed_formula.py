@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,12 @@ def random_of(text: str) -> list[tuple[str, tuple[str, ...], str, bool]]:
 def test_the_fixed_part_is_split_off(text: str, outcome: str, fixed: str) -> None:
     formula = parse(text)
     assert (formula.outcome, formula.fixed) == (outcome, fixed)
+
+
+def test_counts_are_split_off() -> None:
+    assert parse("cbind(right, asked - right) ~ x").counts == ("right", "asked - right")
+    assert parse("cbind(f(a, b), c) ~ x").counts == ("f(a, b)", "c")
+    assert parse("right ~ x").counts is None
 
 
 def test_random_terms_expand_as_in_lme4() -> None:
@@ -78,6 +85,12 @@ def test_random_terms_expand_as_in_lme4() -> None:
         ("y ~ I(x^2)", "write ** instead of ^"),
         ("y ~ x**2", "write I(x**2)"),
         ("y ~ x + log(x)**2", "write I(x**2)"),
+        ("y ~ . + (1|g)", ". (all other columns) is not offered"),
+        ("y ~ (1|factor(g))", "categories anyway, so write g"),
+        ("-y ~ x", "write I(-y)"),
+        ("y / 2 ~ x", "write I(y / 2)"),
+        ("cbind(y) ~ x", "takes two columns, successes and failures"),
+        ("cbind(y, ) ~ x", "takes two columns"),
     ],
 )
 def test_a_formula_that_makes_no_sense_is_explained(text: str, says: str) -> None:
@@ -107,6 +120,15 @@ def table() -> pd.DataFrame:
             "only": "z",
             "one": 1.0,
             "row": np.arange(n),
+            "zero": 0,
+            "digits": (np.arange(n) % 2).astype(str),
+            "levels": pd.Categorical(np.arange(n) % 2),
+            "far": np.where(np.arange(n) == 7, np.inf, x),
+            "day": pd.date_range("2026-01-01", periods=n),
+            "both": [1, "a"] * 60,
+            "won": np.arange(n) % 4,
+            "lost": 3 - np.arange(n) % 4,
+            "asked": 3,
         }
     )
 
@@ -127,7 +149,27 @@ def table() -> pd.DataFrame:
         ("y ~ x g", "from 'g' on"),
         ("y ~ lgo(positive)", "unknown function 'lgo' (did you mean 'log'?)"),
         ("y ~ factor(k)", "write C(column)"),
-        ("y ~ offset(x)", "offset() is not supported"),
+        ("y ~ as.factor(k)", "unknown function 'as.factor' (for categories write C(column))"),
+        ("y ~ s(x)", "write ns(column, df=4)"),
+        ("y ~ offset(log(k)) + x + (1|g)", "take it from the outcome, as in I(y - log(k)) ~"),
+        ("digits ~ x", "'digits' holds its numbers as text (0), so it is not numeric"),
+        ("levels ~ x", "'levels' holds its numbers as categories (0), so it is not numeric"),
+        ("both ~ x", "'both' is not numeric (for instance 'a')"),
+        ("far ~ x", "the outcome is not finite in 1 row;"),
+        ("y ~ far", "not finite: far in 1 row;"),
+        ("y ~ x + (far|g)", "not finite: far in 1 row;"),
+        ("y ~ day", "column 'day' holds datetime64"),
+        ("y ~ both", "column 'both' holds mixed-integer values"),
+        ("y ~ zero", "cannot estimate zero: 0 in every row"),
+        ("y ~ x + zero:x", "cannot estimate zero:x: 0 in every row"),
+        ("y ~ x + (1 + one|g)", "one has the same value in every row"),
+        ("y ~ x + (zero|g)", "cannot estimate zero"),
+        ("y ~ x + (0|g)", "(0|g) lets nothing vary"),
+        ("y ~ x == 1", "write I(x == 1)"),
+        ("y ~ 2 * x", "the number 2 stands as a term"),
+        ("y ~ 1st", "backticks around an unusual name"),
+        ("y ~ _x", "unusual characters goes in backticks"),
+        ("cbind(won, lost) ~ x", "cbind(successes, failures) is a binomial outcome"),
         ("y ~ 0", "no column"),
         ("y ~ C(row)", "too few for 120 coefficients"),
         ("y ~ x + (1|only)", "'only' has a single level"),
@@ -161,6 +203,17 @@ def test_data_that_cannot_be_fitted_is_explained(
         ("y ~ x", {"family": "binomial"}, "lies in [0, 1]"),
         ("row ~ x", {"family": "binomial"}, "lies in [0, 1], this one in [0, 119]"),
         ("k ~ x", {"family": "binomial"}, "percent? divide by 100"),
+        ("y ~ x", {"weights": "k"}, "gaussian rows cannot be weighted"),
+        (
+            "cbind(won, lost) ~ x",
+            {"family": "binomial", "weights": "asked"},
+            "leave out the weight",
+        ),
+        ("cbind(won, y) ~ x", {"family": "binomial"}, "whole numbers from 0 on"),
+        ("cbind(won, x - x) ~ x", {"family": "binomial"}, "30 rows count no trial"),
+        ("b ~ x + (1|row)", {"family": "binomial"}, "a single 0 or 1 tells nothing"),
+        ("b ~ x + (1 + x + h|g:k)", {"family": "binomial"}, "asks for 180 random effects from 120"),
+        ("digits ~ x", {"family": "binomial"}, "holds its numbers as text"),
     ],
 )
 def test_requests_that_cannot_be_met_are_explained(
@@ -226,6 +279,120 @@ def test_uncorrelated_terms_become_blocks(table: pd.DataFrame) -> None:
         ("C(k)[1]", "C(k)[2]", "C(k)[4]"),
     ]
     assert {block.n_levels for block in blocks} == {20}
+
+
+def test_one_group_a_row_where_rows_are_several_trials(table: pd.DataFrame) -> None:
+    # lme4 takes these: the spread beyond the binomial one is what (1 | row) estimates.
+    found = fit("cbind(won, lost) ~ x + (1 | row)", table, family="binomial")
+    share = table.assign(share=table.won / 3)
+    other = fit("share ~ x + (1 | row)", share, family="binomial", weights="asked")
+    assert found.converged
+    assert found.n_groups == {"row": 120}
+    np.testing.assert_array_equal(found.params, other.params)
+    assert found.loglik == other.loglik
+    # As many random effects as rows, which a gaussian model cannot have.
+    assert fit("b ~ x + (1 + x|g:k)", table, family="binomial").n_groups == {"g:k": 60}
+
+
+def test_names_of_every_kind(table: pd.DataFrame) -> None:
+    plain = fit("y ~ x + sqrt(positive) * kind + (1 + x | g)", table)
+    renamed = table.rename(
+        columns={"y": "1st y", "x": "größe.cm", "positive": "変 数", "kind": "_kind", "g": "a:b"}
+    )
+    odd = fit(
+        "`1st y` ~ größe.cm + sqrt(`変 数`) * `_kind` + (1 + größe.cm | `a:b`)",
+        renamed,
+    )
+    assert odd.names[1:4] == ("größe.cm", "sqrt(変 数)", "_kind[q]")
+    np.testing.assert_allclose(odd.params, plain.params, rtol=1e-10)
+    assert dict(odd.n_groups) == {"a:b": 20}
+    assert odd.model is not None
+    assert odd.model.design.encoder is not None
+    np.testing.assert_array_equal(odd.model.design.encoder.X(renamed), odd.model.design.X)
+
+
+@pytest.mark.parametrize("text", ["0 + x", "x - 1", "-1 + x", "x + 0"])
+def test_random_slopes_alone(table: pd.DataFrame, text: str) -> None:
+    (block,) = build(parse(f"y ~ x + ({text} | g)"), table).random
+    assert block.names == ("x",)
+
+
+def test_models_with_only_an_intercept_and_without_one(table: pd.DataFrame) -> None:
+    assert fit("y ~ (1 | g)", table).names == fit("y ~ 1 + (1 | g)", table).names == ("Intercept",)
+    means = fit("y ~ 0 + C(k)", table)
+    assert means.names == ("C(k)[1]", "C(k)[2]", "C(k)[4]")
+    np.testing.assert_allclose(means.params, table.groupby("k").y.mean(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["int", "text", "object", "arrow", "category", "shuffled"])
+def test_groups_of_every_type_are_the_same_groups(table: pd.DataFrame, kind: str) -> None:
+    plain = build(parse("y ~ x + (1 | g/k)"), table)
+    names = "img_" + table.g.astype(str).str.zfill(6)
+    labels: dict[str, Any] = {
+        "int": table.g * 1000 - 7,
+        "text": names,
+        "object": names.astype(object),
+        "arrow": names.astype("string[pyarrow]"),
+        "category": names.astype("category").cat.add_categories("unused"),
+        # Categories keep their order, so that groups are numbered by it.
+        "shuffled": pd.Categorical(names, categories=sorted(set(names), reverse=True)),
+    }
+    other = build(parse("y ~ x + (1 | g/k)"), table.assign(g=labels[kind]))
+    assert [block.n_levels for block in other.random] == [20, 60]
+    codes = other.random[0].codes
+    np.testing.assert_array_equal(
+        19 - codes if kind == "shuffled" else codes, plain.random[0].codes
+    )
+    assert other.random[0].codes.dtype == np.int64
+    assert len(np.unique(other.random[1].codes * 60 + plain.random[1].codes)) == 60
+
+
+def test_whole_numbers_with_gaps_are_numbers(table: pd.DataFrame) -> None:
+    # As a Parquet file with gaps is read: whole numbers and None in an object column.
+    gaps = table.assign(k=table.k.astype(object).where(table.row > 5, None))
+    found = fit("y ~ k", gaps)
+    assert (found.names, found.n_dropped) == (("Intercept", "k"), 6)
+    assert fit("k ~ x", gaps).n_obs == 114
+    assert fit("y ~ C(k)", gaps).names == ("Intercept", "C(k)[2]", "C(k)[4]")
+
+
+def test_levels_that_are_whole_numbers_are_named_so(table: pd.DataFrame) -> None:
+    # A gap makes floats of whole numbers; 2.0 would be no name for k = 2.
+    gaps = table.assign(k=table.k.where(table.row > 5), g=table.g.where(table.row != 30) * 1.0)
+    assert gaps.k.dtype == gaps.g.dtype == np.float64
+    found = fit("y ~ C(k) + (1 | g) + (1 | g:kind)", gaps)
+    assert found.names == ("Intercept", "C(k)[2]", "C(k)[4]")
+    assert found.model is not None
+    encoder = found.model.design.encoder
+    assert encoder is not None
+    assert encoder.groupings[0].labels()[:3].tolist() == ["1", "2", "3"]
+    assert encoder.groupings[1].labels()[:2].tolist() == ["1:p", "1:q"]
+    kept = found.model.design.frame
+    for rows in (kept, kept.astype({"k": int, "g": int})):  # type: ignore[union-attr]
+        np.testing.assert_array_equal(encoder.X(rows), found.model.design.X)
+        for block, grouping in zip(found.model.design.random, encoder.groupings, strict=True):
+            np.testing.assert_array_equal(grouping.codes_of(rows), block.codes)
+    assert fit("y ~ C(half)", table.assign(half=table.k / 2)).names[1] == "C(half)[1.0]"
+
+
+def test_lists_constants_and_contrasts(table: pd.DataFrame) -> None:
+    def names(text: str) -> tuple[str, ...]:
+        return fit(f"y ~ {text}", table).names[1:]
+
+    assert names("C(k, Treatment(4))") == ("C(k, Treatment(4))[1]", "C(k, Treatment(4))[2]")
+    assert names("C(k, Treatment)") == ("C(k, Treatment)[2]", "C(k, Treatment)[4]")
+    assert names("C(k, levels=[4, 1, 2])")[1] == "C(k, levels=[4, 1, 2])[2]"
+    assert names("C(kind, levels=['q', 'p'])") == ("C(kind, levels=['q', 'p'])[p]",)
+    assert names("poly(x, 2, raw=TRUE)") == ("poly(x, 2, raw=True)[1]", "poly(x, 2, raw=True)[2]")
+    assert names("I(x > 0)") == ("I(x > 0)",)
+
+
+def test_the_evaluation_of_a_formula_prints_nothing(
+    table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError):
+        fit("y ~ C(k, levels=[1, 2])", table)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_terms_know_their_columns(table: pd.DataFrame) -> None:

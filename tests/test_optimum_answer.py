@@ -518,6 +518,8 @@ def opinion(**changed: Any) -> Quadratic:
         "vertex_low": 1.0,
         "vertex_high": 2.0,
         "curvature_negative": True,
+        "bootstrap_low": 0.3,
+        "bootstrap_high": 0.7,
         "flat_p": 1e-5,
     }
     return Quadratic(**{**fine, **changed})

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from analysis.mixed.ladder import Ladder, fit_ladder, rungs_of
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
+    from analysis.mixed.margins.comparing import contrasts
+    from analysis.mixed.margins.estimates import Estimates
+    from analysis.mixed.margins.grid import reference_grid
+    from analysis.mixed.margins.joint import joint_tests
+    from analysis.mixed.margins.means import marginal_means, slopes
     from analysis.mixed.refit import Refit, Refits
     from analysis.mixed.result import MixedFit, VarianceComponent
     from analysis.mixed.simulating import simulate
@@ -22,6 +27,7 @@ _HOMES = {
     "Bootstrap": "bootstrapping",
     "ClusteredFit": "clustered",
     "Corrected": "approximation",
+    "Estimates": "margins.estimates",
     "Ladder": "ladder",
     "MixedFit": "result",
     "Refit": "refit",
@@ -30,19 +36,25 @@ _HOMES = {
     "WaldTest": "wald",
     "bootstrap": "bootstrapping",
     "constant_share": "approximation",
+    "contrasts": "margins.comparing",
     "correct": "approximation",
     "fit": "fitting",
     "fit_ladder": "ladder",
+    "joint_tests": "margins.joint",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
+    "marginal_means": "margins.means",
+    "reference_grid": "margins.grid",
     "rungs_of": "ladder",
     "simulate": "simulating",
+    "slopes": "margins.means",
     "wald_test": "wald",
 }
 __all__ = [
     "Bootstrap",
     "ClusteredFit",
     "Corrected",
+    "Estimates",
     "Ladder",
     "MixedFit",
     "Refit",
@@ -51,13 +63,18 @@ __all__ = [
     "WaldTest",
     "bootstrap",
     "constant_share",
+    "contrasts",
     "correct",
     "fit",
     "fit_ladder",
+    "joint_tests",
     "linear_clustered",
     "logit_clustered",
+    "marginal_means",
+    "reference_grid",
     "rungs_of",
     "simulate",
+    "slopes",
     "wald_test",
 ]
 

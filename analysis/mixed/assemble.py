@@ -26,11 +26,15 @@ def ready(family: str) -> None:
 
     codes = np.array([0, 0, 0, 1, 1, 1], dtype=np.int64)
     y, X = np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), np.ones((6, 1))
-    structure = arrange([RandomBlock("g", ("Intercept",), np.ones((6, 1)), codes, 2)])
-    if family == "gaussian":
-        Profiled(structure, y, X, reml=True).deviance(np.ones(1))
-    else:
-        Laplace(structure, y, X, np.ones(6)).deviance(np.ones(2))
+    nested = RandomBlock("g", ("Intercept",), np.ones((6, 1)), codes, 2)
+    crossed = RandomBlock("h", ("Intercept",), np.ones((6, 1)), np.arange(6) % 3, 3)
+    # The two ways of elimination are compiled apart.
+    for blocks in ([nested], [nested, crossed]):
+        structure = arrange(blocks)
+        if family == "gaussian":
+            Profiled(structure, y, X, reml=True).deviance(np.ones(len(blocks)))
+        else:
+            Laplace(structure, y, X, np.ones(6)).deviance(np.ones(len(blocks) + 1))
 
 
 def linear_mixed(parsed: Formula, design: Design, reml: bool, began: float) -> MixedFit:

@@ -15,6 +15,28 @@ from analysis.mixed.formula import Formula
 from complexity.errors import InputError, did_you_mean, listing
 
 
+def whole(levels: Any) -> Any:
+    """Make levels integers if they are floats without fraction, as gaps make whole numbers."""
+    if isinstance(getattr(levels, "dtype", None), np.dtype) and levels.dtype.kind == "f":
+        numbers = np.asarray(levels)
+        if (np.abs(numbers) < 2**53).all() and (numbers == np.round(numbers)).all():
+            return numbers.astype(np.int64)
+    return levels
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """What formulae keeps of a sum: categories, knots and means, but no rows.
+
+    Attributes
+    ----------
+    terms : mapping of str to object
+        formulae's terms by name, in the order of the columns.
+    """
+
+    terms: Mapping[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """A sum of terms, evaluated.
@@ -27,36 +49,31 @@ class Columns:
         The columns of each term.
     text : str
         The sum as written.
-    common : object or None
-        What formulae remembers of it (categories, knots, means); None for no column.
+    common : Remembered
     """
 
     matrix: FloatArray
     names: tuple[str, ...]
     terms: Mapping[str, tuple[int, ...]]
     text: str
-    common: Any
+    common: Remembered
 
     def of(self, frame: pd.DataFrame, formula: Formula) -> FloatArray:
         """Evaluate the sum on other rows, shape (len(frame), m)."""
-        if self.common is None:
-            return np.empty((len(frame), 0))
-        try:
-            with np.errstate(all="ignore"):
-                found = self.common.evaluate_new_data(frame)
-        except KeyError as error:
-            name = str(error.args[0]) if error.args else "?"
-            known = [str(column) for column in frame.columns]
-            raise InputError(
-                f"formula '{formula.text}': the new rows have no column '{name}'"
-                f"{did_you_mean(name, known)}"
-            ) from error
-        except Exception as error:
-            # Categories that the fit has not seen, and whatever an expression raises.
-            raise InputError(
-                f"formula '{formula.text}': cannot evaluate '{self.text}' on the new rows: {error}"
-            ) from error
-        matrix = np.asarray(found.design_matrix, dtype=np.float64).reshape(len(frame), -1)
+        from analysis.mixed.terms import evaluating, used
+
+        for name in used(self.common.terms.values()):
+            if name not in frame.columns:
+                known = [str(column) for column in frame.columns]
+                raise InputError(
+                    f"formula '{formula.text}': the new rows have no column '{name}'"
+                    f"{did_you_mean(name, known)}"
+                )
+        matrix = np.empty((len(frame), len(self.names)))
+        with evaluating(self.text, formula, " on the new rows"):
+            for term, places in zip(self.common.terms.values(), self.terms.values(), strict=True):
+                values = np.asarray(term.eval_new_data(frame))
+                matrix[:, places[0] : places[-1] + 1] = values.reshape(len(frame), -1)
         if not np.isfinite(matrix).all():
             bad = [
                 name
@@ -91,7 +108,8 @@ class Grouping:
         """Take each group's values from one of its rows."""
         row = np.empty(n, dtype=np.int64)
         row[codes] = np.arange(len(codes))
-        return cls(factors, frame[list(factors)].iloc[row].reset_index(drop=True))
+        values = frame[list(factors)].iloc[row].reset_index(drop=True)
+        return cls(factors, pd.DataFrame({name: whole(values[name]) for name in factors}))
 
     def labels(self) -> npt.NDArray[np.object_]:
         """Name the groups as lme4 does, factors joined by a colon: shape (n_levels,)."""

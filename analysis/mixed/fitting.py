@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.mixed import design as designs
+from analysis.mixed import terms as language
 from analysis.mixed.assemble import linear_mixed, logistic_mixed, ready
 from analysis.mixed.clustered import ClusteredFit
 from analysis.mixed.design import Design
@@ -42,7 +43,10 @@ def fit(
     formula : str
         As in lme4: ``ms ~ C(k) + (1 | sample_id)``, ``correct ~ C(k) * c + C(question_type)``,
         ``correct ~ x * c + (1 + x | image) + (1 + x | image:question) + (1 | model)``.
-        The fixed part is read by formulae: ``C(x)`` makes categories, ``I(x**2)`` arithmetic.
+        The fixed part is read by formulae: ``C(x)`` makes categories (the first is the
+        reference), ``I(x**2)`` arithmetic. ``poly(x, 2)``, ``ns(x, df=3)``, ``bs(x, df=4)``,
+        ``scale(x)`` and ``center(x)`` are R's, in random terms too. A binomial outcome may be
+        ``cbind(successes, failures)``; then ``(1 | row)`` with one group a row is allowed.
     data : DataFrame
         One row an observation; rows with a missing value in a used column are left out and
         counted.
@@ -75,13 +79,17 @@ def fit(
     if family == "binomial" and method == "reml":
         raise InputError("REML is for gaussian models; leave the method out, or say ml")
     if weights is not None and family != "binomial":
-        raise InputError("weights count the trials of binomial rows; leave them out here")
+        raise InputError(
+            "weights count the trials of binomial rows; gaussian rows cannot be weighted, so leave "
+            "them out"
+        )
     parsed = parse(formula)
     _check_offered(parsed, cluster)
     if parsed.random:
         ready(family)
+    language.ready()
     began = time.perf_counter()
-    design = designs.build(parsed, data, cluster, weights)
+    design = designs.build(parsed, data, cluster, weights, family=family)
     if family == "binomial":
         _check_share(parsed, design)
         if parsed.random:

@@ -10,7 +10,12 @@ from complexity.errors import InputError
 
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "`'\""
+#: Backticked names and quoted text.
+QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.]*\Z")
+
+
+_COUNTS = re.compile(r"cbind\s*\((.*)\)\Z")
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,15 @@ class Formula:
     fixed : str
         Right of ``~`` without the random terms; ``1`` when nothing else is left.
     random : tuple of RandomTerm
+    counts : tuple of str, or None
+        Successes and failures, where the outcome is ``cbind(successes, failures)``.
     """
 
     text: str
     outcome: str
     fixed: str
     random: tuple[RandomTerm, ...]
+    counts: tuple[str, str] | None = None
 
 
 def parse(text: str) -> Formula:
@@ -91,6 +99,11 @@ def parse(text: str) -> Formula:
     if not right:
         raise InputError(f"formula '{text}': nothing right of ~ (write 1 for an intercept alone)")
     _check_powers(right, text)
+    if re.search(r"(?<![\w.)\]])\.(?![\w.])", _bare(right)):
+        raise InputError(
+            f"formula '{text}': . (all other columns) is not offered; name the columns, so that "
+            "the formula says what was fitted"
+        )
     fixed: list[str] = []
     random: list[RandomTerm] = []
     for sign, piece in _summands(right, text):
@@ -108,7 +121,25 @@ def parse(text: str) -> Formula:
     joined = " ".join(fixed).removeprefix("+ ")
     if not joined or joined.startswith("-"):
         joined = f"1 {joined}".strip()
-    return Formula(text, outcome, joined, tuple(random))
+    return Formula(text, outcome, joined, tuple(random), _counts(outcome, text))
+
+
+def _counts(outcome: str, text: str) -> tuple[str, str] | None:
+    """Read ``cbind(successes, failures)``; refuse arithmetic that stands alone."""
+    found = _COUNTS.match(outcome)
+    if found and _matching(outcome, outcome.index("("), text) == len(outcome) - 1:
+        sides = [side.strip() for side in _split(found[1], ",", text)]
+        if len(sides) != 2 or not all(sides):
+            raise InputError(
+                f"formula '{text}': cbind() takes two columns, successes and failures, as in "
+                "cbind(right, asked - right)"
+            )
+        return sides[0], sides[1]
+    if any(char in "+-*/:" for _, char in _outside(outcome, text)):
+        raise InputError(
+            f"formula '{text}': the outcome is one column; for arithmetic write I({outcome})"
+        )
+    return None
 
 
 def _random_terms(piece: str, text: str) -> Iterator[RandomTerm]:
@@ -141,6 +172,12 @@ def _factors(level: str, piece: str, text: str) -> tuple[str, ...]:
         if name.startswith("`") and name.endswith("`") and len(name) > 2:
             name = name[1:-1]
         elif not _PLAIN_NAME.match(name):
+            called = re.match(r"(?:C|factor|as\.factor)\((.*)\)\Z", name)
+            if called:
+                raise InputError(
+                    f"formula '{text}': '{name}' in {piece} is not a column name; groups are "
+                    f"categories anyway, so write {called[1]}"
+                )
             raise InputError(
                 f"formula '{text}': groups are columns, joined by : or /; '{name}' in {piece} "
                 "is not a column name (put unusual names in backticks)"
@@ -208,7 +245,7 @@ def _matching(text: str, start: int, formula: str) -> int:
 
 def _bare(piece: str) -> str:
     """Blank out quoted text and backticked names."""
-    return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", " ", piece)
+    return QUOTED.sub(" ", piece)
 
 
 def _check_powers(right: str, text: str) -> None:

@@ -1,35 +1,40 @@
 """Compiled kernels: block elimination of nested groups, group by group.
 
-The penalised normal equations of a mixed model, rows sorted by a chain of nested groupings
+The penalised normal equations of a mixed model, cells sorted by a chain of nested groupings
 (level 0 the innermost), are eliminated from the innermost groups outwards. Each group has a
 small dense matrix over
 
-    [own effects | effects of the groups around it | crossed effects it meets | fixed effects]
+    [own effects | effects of the groups around it | crossed effects it meets | fixed columns]
 
 and what is left of it after elimination is added to the matrix of the group around it; what
-is left of the outermost groups is added to the `border`, the dense matrix of all crossed and
-fixed effects. This is Cholesky factorisation in an order that creates no fill between groups
-(Bates et al. 2015, doi:10.18637/jss.v067.i01, do it with general sparse matrices).
+is left of the outermost groups is added to the `border`, the dense matrix of all crossed
+effects and fixed columns. This is Cholesky factorisation in an order that creates no fill
+between groups (Bates et al. 2015, doi:10.18637/jss.v067.i01, do it with general sparse
+matrices). Rows are met only as sums within cells.
 
-Shared arguments, n rows, D levels, G groups in all, C crossed factors:
+Shared arguments, D levels, G groups in all, C crossed factors:
 
 ==========  ============  =================================================================
-V           (n, kz)       columns of the random effects times their relative factors:
-                          chain from the innermost outwards, then crossed factors
-X           (n, p)        fixed-effect columns of the equations (p may be 0)
-first       (leaves + 1)  first row of each innermost group
+moments     (kz, kz + p,  Z'W(Z, X) of each cell: Z the columns of the random effects, chain
+            cells)        from the innermost outwards, then crossed factors; X the fixed
+                          columns, right-hand sides included
+lower       (kz, kz)      the relative factor Λ: V = Z Λ are the columns of the equations
+where       (G + 1,)      slice of `store`: the group's triangular factor and its coupling
+==========  ============  =================================================================
+
+and, in the `Plan`:
+
+==========  ============  =================================================================
+first       (leaves + 1)  first cell of each innermost group
 closes      (leaves,)     how many levels end with this innermost group, from 1 to D
 q, around   (D,)          columns of a level; columns of the levels around it
 offset      (D,)          number of the first group of a level
 ptr         (G + 1,)      crossed columns of a group: slice of `inner` and `outer`
 inner       (...)         their positions in the group around (outermost: in the border)
 outer       (...)         their positions in the border
-place       (n, C)        position of a row's crossed effects among those of its leaf
+place       (cells, C)    position of a cell's crossed effects among those of its leaf
 width       (C,)          columns of a crossed factor
-where       (G + 1,)      slice of `store`: the group's triangular factor and its coupling
-moments     (leaves, kz,  Z'(Z, X) of each innermost group at weight one, which then stand in
-            kz + p)       for its rows; empty to use the rows (always with crossed factors)
-lower       (kz, kz)      the relative factor, V = Z lower
+largest                   size of the largest group's matrix, fixed columns left out
 ==========  ============  =================================================================
 """
 
@@ -39,47 +44,43 @@ import numpy as np
 
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.compiling import compiled
-from analysis.mixed.structure import IntArray
+from analysis.mixed.structure import IntArray, Plan
 
 
 @compiled
 def eliminate(
-    V: FloatArray,
-    X: FloatArray,
-    weights: FloatArray,
-    first: IntArray,
-    closes: IntArray,
-    q: IntArray,
-    around: IntArray,
-    offset: IntArray,
-    ptr: IntArray,
-    inner: IntArray,
-    place: IntArray,
-    width: IntArray,
-    where: IntArray,
-    largest: int,
     moments: FloatArray,
     lower: FloatArray,
+    plan: Plan,
+    where: IntArray,
     store: FloatArray,
     border: FloatArray,
 ) -> float:
-    """Factorise V'WV + I, and add what is left for crossed and fixed effects to `border`.
+    """Factorise V'WV + I, and add what is left for the border's columns to `border`.
 
     `border` (upper triangle) comes with the identity of the crossed effects and X'WX, which
     are not added here. Returns the log-determinant of the eliminated part.
     """
-    depth, p, kz = q.shape[0], X.shape[1], V.shape[1]
+    first, closes, q, around, offset, ptr, inner, _, place, width, most = plan
+    depth, kz = q.shape[0], lower.shape[0]
+    p = moments.shape[1] - kz
     n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
-    summed = moments.shape[0] > 0
-    half = np.empty((kz, kz))
+    largest = most + p
     work = np.zeros((depth, largest, largest))
     count = np.zeros(depth, dtype=np.int64)
     fresh = np.ones(depth, dtype=np.bool_)
-    values = np.empty(kz + p)
+    half = np.empty((kz, kz + p))
     at = np.empty(kz + p, dtype=np.int64)
     to = np.empty(largest, dtype=np.int64)
+    # Rows of Λ that a column fills: its own down to the end of its block.
+    stop = np.zeros(kz, dtype=np.int64)
+    for a in range(kz):
+        stop[a] = a + 1
+        for j in range(a, kz):
+            if lower[j, a] != 0.0:
+                stop[a] = j + 1
     logdet = 0.0
     for leaf in range(first.shape[0] - 1):
         n_local = ptr[leaf + 1] - ptr[leaf]
@@ -95,49 +96,26 @@ def eliminate(
             at[a] = a
         for a in range(p):
             at[kz + a] = n_chain + n_local + a
-        if summed:
-            C = moments[leaf]
+        for cell in range(first[leaf], first[leaf + 1]):
             for j in range(kz):
                 for b in range(kz):
                     v = 0.0
-                    for k in range(b, kz):
-                        v += C[j, k] * lower[k, b]
+                    for k in range(b, stop[b]):
+                        v += moments[j, k, cell] * lower[k, b]
                     half[j, b] = v
+                for b in range(kz, kz + p):
+                    half[j, b] = moments[j, b, cell]
+            k = n_chain
+            for c in range(n_crossed):
+                for j in range(width[c]):
+                    at[k] = n_chain + place[cell, c] + j
+                    k += 1
             for a in range(kz):
-                for j in range(a, kz):
+                row = at[a]
+                for j in range(a, stop[a]):
                     v = lower[j, a]
-                    if v != 0.0:
-                        for b in range(a, kz):
-                            A[a, b] += v * half[j, b]
-                        for b in range(kz, kz + p):
-                            A[a, b] += v * C[j, b]
-            last = first[leaf]
-        else:
-            last = first[leaf + 1]
-        for i in range(first[leaf], last):
-            weight = weights[i]
-            if n_crossed == 0:
-                for a in range(kz):
-                    v = V[i, a] * weight
-                    for b in range(a, kz):
-                        A[a, b] += v * V[i, b]
-                    for b in range(p):
-                        A[a, kz + b] += v * X[i, b]
-            else:
-                for a in range(kz):
-                    values[a] = V[i, a]
-                for a in range(p):
-                    values[kz + a] = X[i, a]
-                k = n_chain
-                for c in range(n_crossed):
-                    for j in range(width[c]):
-                        at[k] = n_chain + place[i, c] + j
-                        k += 1
-                for a in range(kz):
-                    v = values[a] * weight
-                    row = at[a]
                     for b in range(a, kz + p):
-                        A[row, at[b]] += v * values[b]
+                        A[row, at[b]] += v * half[j, b]
         for d in range(closes[leaf]):
             group = offset[d] + count[d]
             n_local = ptr[group + 1] - ptr[group]
@@ -177,31 +155,21 @@ def eliminate(
             else:
                 parent = border
                 n_above = n_border
-            if n_crossed == 0:
+            for j in range(qd):
                 for a in range(r):
+                    v = A[j, qd + a]
                     for b in range(a, r):
-                        parent[a, b] += A[qd + a, qd + b]
-                for j in range(qd):
-                    for a in range(r):
-                        v = A[j, qd + a]
-                        for b in range(a, r):
-                            parent[a, b] -= v * A[j, qd + b]
-            else:
-                for j in range(qd):
-                    for a in range(r):
-                        v = A[j, qd + a]
-                        for b in range(a, r):
-                            A[qd + a, qd + b] -= v * A[j, qd + b]
-                for a in range(around[d]):
-                    to[a] = a
-                for a in range(n_local):
-                    to[around[d] + a] = around[d] + inner[ptr[group] + a]
-                for a in range(p):
-                    to[around[d] + n_local + a] = around[d] + n_above + a
-                for a in range(r):
-                    row = to[a]
-                    for b in range(a, r):
-                        parent[row, to[b]] += A[qd + a, qd + b]
+                        A[qd + a, qd + b] -= v * A[j, qd + b]
+            for a in range(around[d]):
+                to[a] = a
+            for a in range(n_local):
+                to[around[d] + a] = around[d] + inner[ptr[group] + a]
+            for a in range(p):
+                to[around[d] + n_local + a] = around[d] + n_above + a
+            for a in range(r):
+                row = to[a]
+                for b in range(a, r):
+                    parent[row, to[b]] += A[qd + a, qd + b]
             count[d] += 1
             fresh[d] = True
     return logdet
@@ -209,51 +177,47 @@ def eliminate(
 
 @compiled
 def forward(
-    V: FloatArray,
-    right: FloatArray,
-    first: IntArray,
-    closes: IntArray,
-    q: IntArray,
-    around: IntArray,
-    offset: IntArray,
-    ptr: IntArray,
-    inner: IntArray,
-    place: IntArray,
-    width: IntArray,
+    sums: FloatArray,
+    lower: FloatArray,
+    plan: Plan,
     where: IntArray,
-    largest: int,
     p: int,
     store: FloatArray,
     reduced: FloatArray,
     border: FloatArray,
 ) -> None:
-    """Carry the right-hand side V'right through the elimination.
+    """Carry a right-hand side V'W r through the elimination; `sums` (cells, kz) are Z'W r.
 
-    Fills `reduced` (all chain effects, level by level) and adds what is left to `border`
-    (crossed, then fixed effects, whose own V'right or X'right is the caller's for the fixed).
+    Fills `reduced` (all chain effects, level by level) and adds what is left to `border`.
     """
-    depth = q.shape[0]
+    first, closes, q, around, offset, ptr, inner, _, place, width, most = plan
+    depth, kz = q.shape[0], lower.shape[0]
     n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
-    work = np.zeros((depth, largest))
+    work = np.zeros((depth, most + p))
     count = np.zeros(depth, dtype=np.int64)
     fresh = np.ones(depth, dtype=np.bool_)
     begin = np.zeros(depth, dtype=np.int64)
     for d in range(1, depth):
         begin[d] = begin[d - 1] + (offset[d] - offset[d - 1]) * q[d - 1]
+    half = np.empty(kz)
     for leaf in range(first.shape[0] - 1):
         c = work[0]
         for a in range(n_chain + ptr[leaf + 1] - ptr[leaf] + p):
             c[a] = 0.0
-        for i in range(first[leaf], first[leaf + 1]):
-            v = right[i]
+        for cell in range(first[leaf], first[leaf + 1]):
+            for a in range(kz):
+                v = 0.0
+                for j in range(a, kz):
+                    v += lower[j, a] * sums[cell, j]
+                half[a] = v
             for a in range(n_chain):
-                c[a] += v * V[i, a]
+                c[a] += half[a]
             k = n_chain
             for f in range(n_crossed):
                 for j in range(width[f]):
-                    c[n_chain + place[i, f] + j] += v * V[i, k]
+                    c[n_chain + place[cell, f] + j] += half[k]
                     k += 1
         for d in range(closes[leaf]):
             group = offset[d] + count[d]
@@ -296,28 +260,17 @@ def forward(
 
 @compiled
 def backward(
-    V: FloatArray,
-    first: IntArray,
-    closes: IntArray,
-    q: IntArray,
-    around: IntArray,
-    offset: IntArray,
-    ptr: IntArray,
-    outer: IntArray,
-    place: IntArray,
-    width: IntArray,
+    plan: Plan,
     where: IntArray,
-    largest: int,
     p: int,
     store: FloatArray,
     reduced: FloatArray,
     border: FloatArray,
     solution: FloatArray,
-    fitted: FloatArray,
 ) -> None:
-    """Solve for the chain effects given those of the border; V times all effects to `fitted`."""
+    """Solve for the chain effects given those of the border."""
+    _, closes, q, around, offset, ptr, _, outer, _, _, _ = plan
     depth = q.shape[0]
-    n_crossed = width.shape[0]
     n_chain = q[0] + around[0]
     n_border = border.shape[0] - p
     count = np.zeros(depth, dtype=np.int64)
@@ -326,9 +279,9 @@ def backward(
         begin[d] = begin[d - 1] + (offset[d] - offset[d - 1]) * q[d - 1]
         count[d - 1] = offset[d] - offset[d - 1]
     count[depth - 1] = ptr.shape[0] - 1 - offset[depth - 1]
-    # Effects of the open groups, innermost first, as the columns of V are.
+    # Effects of the open groups, innermost first, as the columns of Λ are.
     path = np.zeros(n_chain)
-    for leaf in range(first.shape[0] - 2, -1, -1):
+    for leaf in range(closes.shape[0] - 1, -1, -1):
         for d in range(closes[leaf] - 1, -1, -1):
             count[d] -= 1
             group = offset[d] + count[d]
@@ -354,13 +307,3 @@ def backward(
                 v /= store[where[group] + a * qd + a]
                 path[shift - qd + a] = v
                 solution[out + a] = v
-        for i in range(first[leaf], first[leaf + 1]):
-            v = 0.0
-            for a in range(n_chain):
-                v += V[i, a] * path[a]
-            k = n_chain
-            for f in range(n_crossed):
-                for j in range(width[f]):
-                    v += V[i, k] * border[outer[ptr[leaf] + place[i, f] + j]]
-                    k += 1
-            fitted[i] = v

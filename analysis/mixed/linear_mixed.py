@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, basis_of, solve
 from analysis.mixed.design import Design, RandomBlock
+from analysis.mixed.equations import equations
 from analysis.mixed.satterthwaite import Spread
 from analysis.mixed.search import Minimum, minimise
 from analysis.mixed.structure import Structure, arrange
-from analysis.mixed.system import System
+from analysis.mixed.system import check_border
 from analysis.mixed.thinning import from_part, thinned
-from complexity.errors import InputError
+from complexity.errors import InputError, listing
 
 NAME = "Optik, profiled deviance"
 #: Where the search begins: relative standard deviations of the random effects.
 STARTS = (1.0, 0.25, 4.0)
 #: Residual sums of squares below this share of the total are not had by subtraction.
 CANCELLED = 1e-6
+#: The search's last differences serve again when they were taken this close to its end.
+CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +77,8 @@ class Evaluation:
         log |V'V + I|, and log |X'V⁻¹X| with it for REML.
     squares : float
         Penalised residual sum of squares.
-    logdet_slope, squares_slope : ndarray, shape (n_theta,)
-        Their derivatives.
+    gradient : ndarray, shape (n_theta,)
+        Of the profiled deviance.
     coefficients : ndarray, shape (p,)
     unscaled_cov : ndarray, shape (p, p)
         (X'V⁻¹X)⁻¹, V in units of the residual variance.
@@ -82,34 +86,16 @@ class Evaluation:
 
     logdet: float
     squares: float
-    logdet_slope: FloatArray
-    squares_slope: FloatArray
+    gradient: FloatArray
     coefficients: FloatArray
     unscaled_cov: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums of products within the innermost groups, and over all rows."""
-
-    moments: FloatArray  # (leaves, kz, kz + p): Z'(Z, X)
-    Zy: FloatArray  # (leaves, kz)
-    Xy: FloatArray  # (p,)
-    yy: float
-
-
-def _sums(structure: Structure, y: FloatArray, X: FloatArray) -> _Sums:
-    Z, starts = structure.Z, structure.first[:-1]
-    columns = np.hstack([Z, X])
-    moments = np.empty((len(starts), Z.shape[1], columns.shape[1]))
-    for j in range(Z.shape[1]):
-        moments[:, j] = np.add.reduceat(columns * Z[:, [j]], starts, axis=0)
-    Zy = np.add.reduceat(Z * y[:, None], starts, axis=0)
-    return _Sums(moments, Zy, X.T @ y, float(y @ y))
-
-
 class Profiled:
     """The profiled deviance of a linear mixed model as a function of theta.
+
+    The outcome stands as the last of the equations' columns: its squared pivot is the
+    penalised residual sum of squares. Rows are met once, to be summed within cells.
 
     Parameters
     ----------
@@ -118,51 +104,92 @@ class Profiled:
         Outcomes, rows in the order of the design.
     X : ndarray, shape (n, p)
     reml : bool
+    moments : ndarray, shape (kz, kz + p + 1, cells), optional
+        Z'(Z, X, y) of each cell, where they are known.
     """
 
-    def __init__(self, structure: Structure, y: FloatArray, X: FloatArray, *, reml: bool) -> None:
+    def __init__(
+        self,
+        structure: Structure,
+        y: FloatArray,
+        X: FloatArray,
+        *,
+        reml: bool,
+        moments: FloatArray | None = None,
+    ) -> None:
         self.structure, self.reml = structure, reml
-        self.y = np.ascontiguousarray(y[structure.rows])
-        self.X = np.ascontiguousarray(X[structure.rows])
-        self.freedom = len(y) - (X.shape[1] if reml else 0)
-        self._ones = np.ones(len(y))
-        self._sums: _Sums | None = None
-        if structure.n_crossed == 0 and len(structure.first) - 1 <= len(y) // 2:
-            self._sums = _sums(structure, self.y, self.X)
-        self.system = System(structure, self.X, None if self._sums is None else self._sums.moments)
+        self.y, self.X = np.ascontiguousarray(y), np.ascontiguousarray(X)
+        n, p = X.shape
+        self.freedom = n - (p if reml else 0)
+        if moments is None:
+            kz = structure.Z.shape[1]
+            sums = np.zeros((structure.n_cells, kz, kz + p + 1))
+            kernels_rows.accumulate(structure.Z, self.X, self.y, structure.cell, sums)
+            moments = np.ascontiguousarray(sums.transpose(1, 2, 0))
+        self.moments = moments
+        self.gram = np.empty((p + 1, p + 1))
+        self.gram[:p, :p] = self.X.T @ self.X
+        self.gram[:p, p] = self.gram[p, :p] = self.X.T @ self.y
+        self.gram[p, p] = self.y @ self.y
+        self.system = equations(structure, p + 1)
+        self._cancelled = False
+        self._known: dict[bytes, Evaluation] = {}
 
     def evaluate(self, theta: FloatArray) -> Evaluation | None:
         """Evaluate; None where theta is too far out for arithmetic."""
-        system = self.system
-        if not system.factorise(theta, self._ones):
+        known = self._known.get(theta.tobytes())
+        if known is None:
+            known = self._evaluate(theta)
+            if known is not None:
+                self._known[theta.tobytes()] = known
+        return known
+
+    def _evaluate(self, theta: FloatArray) -> Evaluation | None:
+        system, p = self.system, len(self.gram) - 1
+        if not system.factorise(theta, self.moments, self.gram):
             return None
-        if self._sums is None:
-            effects, coefficients, fitted = system.solve(self.y)
-            residuals = self.y - self.X @ coefficients - fitted
-            squares = float(residuals @ residuals + effects @ effects)
-            outer = system.outer_sums(residuals, effects)
+        border = system.border[len(system.border) - p - 1 :, len(system.border) - p - 1 :]
+        back = np.linalg.inv(np.triu(border[:p, :p]))
+        coefficients = back @ border[:p, p]
+        squares = 0.0 if system.exhausted else float(border[p, p]) ** 2
+        self._cancelled = self._cancelled or squares < CANCELLED * self.gram[p, p]
+        if self._cancelled:
+            # Too little is left of the difference: from the rows instead.
+            squares, squares_slope = self._from_rows(coefficients)
+            gradient = self._slope(0.0) + self.freedom / squares * squares_slope
         else:
-            sums = self._sums
-            effects, coefficients, fitted = system.solve_sums(sums.Zy, sums.Xy)
-            squares = sums.yy - float(coefficients @ sums.Xy) - float(fitted.sum())
-            if squares < CANCELLED * sums.yy:
-                # Too little is left of the difference: from the rows instead.
-                self._sums = None
-                self.system = System(self.structure, self.X)
-                return self.evaluate(theta)
-            met = system.effects_by_leaf(effects) @ system.lower.T
-            both = np.hstack([met, np.broadcast_to(coefficients, (len(met), len(coefficients)))])
-            explained = np.einsum("ljk,lk->lj", sums.moments, both)
-            outer = system.outer_of_sums(sums.Zy - explained, effects)
-        _, slope = system.logdet_slope(self._ones, fixed=self.reml)
+            gradient = self._slope(self.freedom)
         return Evaluation(
-            logdet=system.logdet_effects + (system.logdet_fixed if self.reml else 0.0),
+            logdet=system.logdet_effects + (system.logdet_fixed(p) if self.reml else 0.0),
             squares=squares,
-            logdet_slope=2 * system.at_theta(slope),
-            squares_slope=-2 * system.at_theta(outer),
+            gradient=gradient,
             coefficients=coefficients,
-            unscaled_cov=system.fixed_inverse(),
+            unscaled_cov=back @ back.T,
         )
+
+    def _slope(self, weight: float) -> FloatArray:
+        """Differentiate the log-determinants plus `weight` times the log of the squares."""
+        weights = np.full(len(self.gram), float(self.reml))
+        weights[-1] = weight
+        slope, _ = self.system.logdet_slope(self.moments, weights)
+        return 2 * self.system.at_theta(slope)
+
+    def _from_rows(self, coefficients: FloatArray) -> tuple[float, FloatArray]:
+        """Residual sum of squares and its derivative from residuals of the rows."""
+        s, system = self.structure, self.system
+        effects = system.explained(np.r_[coefficients, -1.0])
+        met = system.met(effects)
+        fitted = np.einsum("nk,nk->n", s.Z, (met @ system.lower.T)[s.cell])
+        residuals = self.y - self.X @ coefficients - fitted
+        outer = (s.Z * residuals[:, None]).T @ met[s.cell]
+        return float(residuals @ residuals + effects @ effects), -2 * system.at_theta(outer)
+
+    def squares_slope(self, theta: FloatArray) -> FloatArray:
+        """Differentiate the penalised residual sum of squares: (n_theta,)."""
+        here = self._evaluate(theta)
+        assert here is not None
+        rest: FloatArray = (here.gradient - self._slope(0.0)) * here.squares / self.freedom
+        return rest
 
     def deviance(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """−2 log-likelihood (restricted with REML) and its gradient."""
@@ -170,7 +197,7 @@ class Profiled:
         if at is None or not at.squares > 0:
             return np.inf, np.zeros(len(theta))
         value = at.logdet + self.freedom * (1 + np.log(2 * np.pi * at.squares / self.freedom))
-        return float(value), at.logdet_slope + self.freedom / at.squares * at.squares_slope
+        return float(value), at.gradient
 
 
 def fit_linear(design: Design, *, reml: bool) -> Components:
@@ -189,18 +216,21 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
     Raises
     ------
     InputError
-        When the fixed part reproduces the outcome.
+        When the fixed part reproduces the outcome, and for crossed factors with too many
+        levels for this computer's memory.
     """
-    basis, transform = basis_of(design.X, design.names)
-    ordinary = solve(basis.T @ basis, basis.T @ design.y)
-    residuals = design.y - basis @ ordinary
-    spread = float(np.sqrt((residuals**2).mean()))
+    X, transform = conditioned(design.X, design.names)
+    ordinary = solve(X.T @ X, X.T @ design.y)
+    residuals = design.y - X @ ordinary
+    spread = float(np.sqrt(residuals @ residuals / len(residuals)))
     if spread <= 1e-10 * float(np.abs(design.y).max()):
         raise InputError("the fixed part reproduces the outcome exactly: no variance is left")
-    scaled, lengths = unit_length(design.random)
-    structure = arrange(scaled)
-    profiled = Profiled(structure, residuals / spread, basis, reml=reml)
-    best = search(profiled, scaled, residuals / spread, basis)
+    residuals /= spread
+    lengths = unit_lengths(design.random)
+    structure = arrange(design.random, lengths)
+    check_border(structure, groupings(design.random))
+    profiled = Profiled(structure, residuals, X, reml=reml)
+    best = search(profiled)
     theta = best.point
     at = profiled.evaluate(theta)
     assert at is not None
@@ -213,7 +243,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
     return Components(
         params=back @ (ordinary + spread * at.coefficients),
         cov=symmetric(unit @ at.unscaled_cov @ unit.T),
-        covariances=covariances(theta, scaled, lengths, sigma * spread),
+        covariances=covariances(theta, design.random, lengths, sigma * spread),
         residual_sd=sigma * spread,
         loglik=float(loglik),
         n_variance=len(theta),
@@ -221,17 +251,45 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
         singular=best.singular,
         warnings=verdict(best),
         theta=theta,
-        spread=variance_of_covariance(profiled, theta, sigma, spread * back),
+        spread=variance_of_covariance(profiled, best, sigma, spread * back),
     )
 
 
-def unit_length(blocks: Sequence[RandomBlock]) -> tuple[tuple[RandomBlock, ...], list[FloatArray]]:
-    """Scale the columns of random blocks to root mean square one."""
-    lengths = [np.sqrt((block.Z**2).mean(axis=0)) for block in blocks]
-    scaled = [
-        replace(block, Z=block.Z / length) for block, length in zip(blocks, lengths, strict=True)
-    ]
-    return tuple(scaled), lengths
+def conditioned(X: FloatArray, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """Take the columns as they are where their angles allow it, else a basis.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+    names : sequence of str, length p
+
+    Returns
+    -------
+    basis : ndarray, shape (n, p)
+    transform : ndarray, shape (p, p)
+        ``X = basis @ transform``.
+
+    Raises
+    ------
+    InputError
+        As `basis_of`.
+    """
+    gram = X.T @ X
+    length = np.sqrt(np.diag(gram))
+    # Elimination does not mind the columns' units, only their angles.
+    if (length > 0).all() and np.linalg.eigvalsh(gram / np.outer(length, length))[0] > 1e-6:
+        return X, np.eye(X.shape[1])
+    return basis_of(X, names)
+
+
+def unit_lengths(blocks: Sequence[RandomBlock]) -> list[FloatArray]:
+    """Root mean squares of the columns of random blocks."""
+    return [np.sqrt(np.einsum("nk,nk->k", b.Z, b.Z) / len(b.Z)) for b in blocks]
+
+
+def groupings(blocks: Sequence[RandomBlock]) -> str:
+    """Name the groupings of a model."""
+    return listing(dict.fromkeys(block.group for block in blocks))
 
 
 def covariances(
@@ -273,16 +331,13 @@ def rough_errors(structure: Structure) -> FloatArray:
     return errors
 
 
-def search(
-    profiled: Profiled, blocks: Sequence[RandomBlock], y: FloatArray, X: FloatArray
-) -> Minimum:
+def search(profiled: Profiled) -> Minimum:
     """Minimise the profiled deviance, from several starting points if need be.
 
     Parameters
     ----------
     profiled : Profiled
-    blocks, y, X
-        What it was made of: large data are searched in part first.
+        Large data are searched in part first.
 
     Returns
     -------
@@ -290,13 +345,18 @@ def search(
     """
     structure = profiled.structure
     scale = np.diag(rough_errors(structure))
-    part = thinned(blocks, structure)
+    part = thinned(structure)
     best: Minimum | None = None
     if part is not None:
-        rows, fewer = part
-        smaller = Profiled(arrange(fewer), y[rows], X[rows], reml=profiled.reml)
-        begun = search(smaller, fewer, y[rows], X[rows])
-        best = from_part(profiled.deviance, begun, scale, structure)
+        kept, rows, fewer = part
+        smaller = Profiled(
+            fewer,
+            profiled.y[rows],
+            profiled.X[rows],
+            reml=profiled.reml,
+            moments=profiled.moments.compress(kept, axis=2),
+        )
+        best = from_part(profiled.deviance, search(smaller), scale, structure)
         if best is not None:
             return best
     for tried, start in enumerate(STARTS):
@@ -313,33 +373,42 @@ def search(
 
 
 def variance_of_covariance(
-    profiled: Profiled, theta: FloatArray, sigma: float, unit: FloatArray
+    profiled: Profiled, best: Minimum, sigma: float, unit: FloatArray
 ) -> Spread:
     """Covariance of (theta, sigma), and how the fixed effects' covariance moves with them.
 
     As lmerTest has it (Kuznetsova, Brockhoff & Christensen 2017, doi:10.18637/jss.v082.i13):
     twice the inverse Hessian of the deviance that is not profiled over sigma, its flat
-    directions left out.
+    directions left out. Profiling takes the part of sigma from a Hessian, which is put back.
     """
+    theta, points = best.point, best.probes
     size = len(theta) + 1
-    hessian = np.zeros((size, size))
-    jacobian = []
     here = profiled.evaluate(theta)
     assert here is not None
-    for j, step in enumerate(1e-4 * rough_errors(profiled.structure)):
-        moved = theta.copy()
-        moved[j] += step
-        there = profiled.evaluate(moved)
+    if np.abs(points[0] - theta).max() > CLOSE * np.abs(theta).max():
+        points = theta + np.vstack(
+            [np.zeros(size - 1), np.diag(1e-4 * rough_errors(profiled.structure))]
+        )
+    at = [profiled.evaluate(point) for point in points]
+    steps = points[1:] - points[0]
+    bends, moves = [], []
+    for there in at[1:]:
+        assert at[0] is not None
         assert there is not None
-        slope = there.logdet_slope - here.logdet_slope
-        slope = slope + (there.squares_slope - here.squares_slope) / sigma**2
-        hessian[j, :-1] = slope / step
-        jacobian.append(unit @ (there.unscaled_cov - here.unscaled_cov) @ unit.T * sigma**2 / step)
-    # The mixed derivative: of squares / σ² to σ.
-    hessian[-1, :-1] = hessian[:-1, -1] = -2 * here.squares_slope / sigma**3
-    hessian[-1, -1] = 4 * profiled.freedom / sigma**2
+        bends.append(there.gradient - at[0].gradient)
+        moves.append(there.unscaled_cov - at[0].unscaled_cov)
+    profile = np.linalg.solve(steps, np.array(bends))
+    slopes = np.linalg.solve(steps, np.array(moves).reshape(size - 1, -1))
+    # The mixed derivative, and sigma's own: of squares / σ².
+    mixed = -2 * profiled.squares_slope(theta) / sigma**3
+    own = 4 * profiled.freedom / sigma**2
+    hessian = np.empty((size, size))
+    hessian[:-1, :-1] = symmetric(profile) + np.outer(mixed, mixed) / own
+    hessian[-1, :-1] = hessian[:-1, -1] = mixed
+    hessian[-1, -1] = own
+    p = len(here.coefficients)
+    jacobian = [unit @ slope.reshape(p, p) @ unit.T * sigma**2 for slope in slopes]
     jacobian.append(2 * sigma * unit @ here.unscaled_cov @ unit.T)
-    hessian[:-1, :-1] = symmetric(hessian[:-1, :-1])
     values, vectors = np.linalg.eigh(hessian)
     kept = values > 1e-8 * max(1.0, float(values[-1]))
     inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,27 +9,30 @@ from scipy.special import expit, gammaln
 
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, Rows, aliased
-from analysis.mixed.design import Design, RandomBlock
+from analysis.mixed.design import Design
+from analysis.mixed.equations import equations
 from analysis.mixed.linear_mixed import (
     Components,
     covariances,
+    groupings,
     rough_errors,
     symmetric,
-    unit_length,
+    unit_lengths,
     verdict,
 )
 from analysis.mixed.logit import Solution, solve_logit
 from analysis.mixed.search import Minimum, minimise
 from analysis.mixed.structure import IntArray, Structure, arrange
-from analysis.mixed.system import System
+from analysis.mixed.system import check_border
 from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError, listing
 
 NAME = "Optik, Laplace approximation"
 #: Where the search begins: standard deviations of the random effects, columns of unit length.
 STARTS = (0.7, 0.2, 2.0)
-#: Newton's iterations for the modes end with the step that promised less than this.
-MODE_TOLERANCE = 1e-9
+#: Newton's iterations for the modes end with the step that promised less than this in
+#: log-likelihood: what is left after it is in the order of the square.
+MODE_TOLERANCE = 1e-7
 MODE_ITERATIONS = 60
 #: Beyond this standard deviation of unit-length columns Laplace's approximation is poor.
 LARGE_SD = 3.0
@@ -56,92 +58,120 @@ class Laplace:
         self, structure: Structure, y: FloatArray, X: FloatArray, trials: FloatArray
     ) -> None:
         self.structure = structure
-        rows = structure.rows
+        order = structure.order()
+        rows: IntArray | slice = slice(None) if order is None else order
         self.y, self.trials = np.ascontiguousarray(y[rows]), np.ascontiguousarray(trials[rows])
         self.X = np.ascontiguousarray(X[rows])
-        self.system = System(structure, np.empty((len(y), 0)))
+        self.Z = structure.Z[rows]
+        self.starts = np.concatenate(
+            [[0], np.cumsum(np.bincount(structure.cell, minlength=structure.n_cells))]
+        ).astype(np.int64)
+        kz = self.Z.shape[1]
+        self.system = equations(structure, 1)
         self.modes = np.zeros(structure.n_chain + structure.n_crossed)
         self.mode_steps = 0
+        self._moments = np.empty((kz, kz + 1, structure.n_cells))
+        self._sums = np.empty((structure.n_cells, kz))
+        self._score, self._weights = np.empty(len(y)), np.empty(len(y))
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split (theta, beta)."""
         size = len(self.structure.theta_row)
         return point[:size], point[size:]
 
-    def _find_modes(
-        self, theta: FloatArray, offset: FloatArray
-    ) -> tuple[float, FloatArray, FloatArray] | None:
-        """Newton's method from the last modes: penalised deviance, score and weights there."""
-        system, y, trials = self.system, self.y, self.trials
-        score, weights = np.empty(len(y)), np.empty(len(y))
+    def _penalised(self, offset: FloatArray, lower: FloatArray, modes: FloatArray) -> float:
+        """Penalised deviance at given modes; score, weights and their sums on the way."""
+        met = self.system.met(modes) @ lower.T
+        value = kernels_rows.binomial(
+            offset,
+            self.Z,
+            self.y,
+            self.trials,
+            self.starts,
+            met,
+            self._score,
+            self._weights,
+            self._sums,
+            self._moments,
+        )
+        return float(value + modes @ modes)
+
+    def _find_modes(self, theta: FloatArray, offset: FloatArray) -> float | None:
+        """Newton's method from the last modes: the penalised deviance at the end."""
+        system, lower = self.system, self.structure.factor(theta)
         modes = self.modes
-        fitted = self._spread(theta, modes)
-        value = kernels_rows.logistic(offset + fitted, y, trials, score, weights) + modes @ modes
+        value = self._penalised(offset, lower, modes)
         if not np.isfinite(value):
             return None
         for _ in range(MODE_ITERATIONS):
             self.mode_steps += 1
-            if not system.factorise(theta, weights):
+            if not system.factorise(theta, self._moments):
                 return None
-            target, _, moved = system.solve(weights * fitted + score)
-            step, shift = target - modes, moved - fitted
-            promise = float(score @ shift - modes @ step)
+            step = system.solved() - modes
+            # The gradient of −2 log-likelihood along the step, halved and turned.
+            along = float(np.vdot(self._sums, system.met(step) @ lower.T))
+            promise = along - float(modes @ step)
             if not np.isfinite(promise):
                 return None
             size = 1.0
             while True:
-                trial, there = modes + size * step, fitted + size * shift
-                new = (
-                    kernels_rows.logistic(offset + there, y, trials, score, weights) + trial @ trial
-                )
+                trial = modes + size * step
+                new = self._penalised(offset, lower, trial)
                 if new <= value + 1e-12 * (1 + abs(value)) or size < 1e-4:
                     break
                 size /= 2
-            modes, fitted, value = trial, there, new
+            modes, value = trial, new
             if abs(promise) < MODE_TOLERANCE:
                 self.modes = modes
-                return float(value), score, weights
+                return value
         return None
-
-    def _spread(self, theta: FloatArray, effects: FloatArray) -> FloatArray:
-        """V u for given effects."""
-        s = self.structure
-        V = s.Z @ s.factor(theta)
-        fitted = np.zeros(len(V))
-        column = 0
-        for f in range(len(s.span)):
-            first = s.base[f] + s.level[:, f] * s.span[f]
-            for j in range(s.span[f]):
-                fitted += V[:, column] * effects[first + j]
-                column += 1
-        return fitted
 
     def deviance(self, point: FloatArray) -> tuple[float, FloatArray]:
         """Deviance and its exact gradient; inf where the modes cannot be found."""
         theta, beta = self.split(point)
         system = self.system
         last = self.modes
-        found = self._find_modes(theta, self.X @ beta)
-        if found is None:
+        offset = self.X @ beta
+        value = self._find_modes(theta, offset)
+        if value is None:
             # From far away the last modes can be a bad start.
             self.modes = np.zeros_like(last)
-            found = self._find_modes(theta, self.X @ beta)
-        if found is None:
+            value = self._find_modes(theta, offset)
+        if value is None:
             self.modes = last
             return np.inf, np.zeros(len(point))
-        value, score, weights = found
-        if not system.factorise(theta, weights):
+        if not system.factorise(theta, self._moments):
             return np.inf, np.zeros(len(point))
         value += system.logdet_effects
-        leverage, slope = system.logdet_slope(weights, fixed=False)
-        # The third derivative: how log |V'WV + I| moves with each linear predictor, via W.
-        mu = self.y - score / self.trials
-        third = leverage * weights * (1 - 2 * mu)
+        slope, spread = system.logdet_slope(self._moments, np.empty(0), spread=True)
+        third, sums = np.empty(len(self.y)), np.empty_like(self._sums)
+        kernels_rows.third_derivative(
+            self.Z,
+            self.y,
+            self.trials,
+            self.starts,
+            self._score,
+            self._weights,
+            spread,
+            third,
+            sums,
+        )
         # How the modes answer: implicit differentiation of their equation.
-        answer, _, moved = system.solve(third)
-        row = third - 2 * score - weights * moved
-        inner = system.outer_sums(row, self.modes) + system.outer_sums(score, answer) + 2 * slope
-        return float(value), np.r_[system.at_theta(inner), self.X.T @ row]
+        answer = system.met(system.solve(sums))
+        fixed = np.zeros(len(beta))
+        kernels_rows.total_derivative(
+            self.Z,
+            self.X,
+            self.starts,
+            self._score,
+            self._weights,
+            third,
+            answer @ system.lower.T,
+            sums,
+            fixed,
+        )
+        inner = sums.T @ system.met(self.modes) + self._sums.T @ answer + 2 * slope
+        return value, np.r_[system.at_theta(inner), fixed]
 
 
 def fit_logistic(design: Design) -> Components:
@@ -180,10 +210,11 @@ def fit_logistic(design: Design) -> Components:
             f"{listing(plain.separated, shown=8)}, whose estimates would grow without limit; "
             "leave it out or merge categories"
         )
-    scaled, lengths = unit_length(design.random)
-    structure = arrange(scaled)
+    lengths = unit_lengths(design.random)
+    structure = arrange(design.random, lengths)
+    check_border(structure, groupings(design.random))
     laplace = Laplace(structure, design.y, plain.basis, trials)
-    best = search(laplace, scaled, rows, plain)
+    best = search(laplace, rows, plain)
     theta, beta = laplace.split(best.point)
     back = np.asarray(np.linalg.inv(plain.transform), dtype=np.float64)
     joint = inverse_information(best.hessian)
@@ -192,7 +223,7 @@ def fit_logistic(design: Design) -> Components:
     joint = symmetric(joint)
     ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
     warnings = list(verdict(best))
-    found = covariances(theta, scaled, lengths, 1.0)
+    found = covariances(theta, design.random, lengths, 1.0)
     return Components(
         params=back @ beta,
         cov=joint[len(theta) :, len(theta) :].copy(),
@@ -228,13 +259,12 @@ def poor_approximation(design: Design, found: tuple[FloatArray, ...]) -> list[st
     ]
 
 
-def search(laplace: Laplace, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution) -> Minimum:
+def search(laplace: Laplace, rows: Rows, plain: Solution) -> Minimum:
     """Minimise the Laplace deviance, from several starting points if need be.
 
     Parameters
     ----------
     laplace : Laplace
-    blocks : sequence of RandomBlock
     rows : Rows
         What it was made of: large data are searched in part first.
     plain : Solution
@@ -250,9 +280,9 @@ def search(laplace: Laplace, blocks: Sequence[RandomBlock], rows: Rows, plain: S
     scale = np.zeros((size + len(beta), size + len(beta)))
     scale[:size, :size] = np.diag(rough_errors(structure))
     scale[size:, size:] = np.linalg.inv(np.linalg.cholesky(plain.information)).T
-    part = thinned(blocks, structure)
+    part = thinned(structure)
     if part is not None:
-        kept, fewer = part
+        _, kept, fewer = part
         begun = _search_part(kept, fewer, rows, plain)
         best = None if begun is None else from_part(laplace.deviance, begun, scale, structure)
         if best is not None:
@@ -276,7 +306,7 @@ def search(laplace: Laplace, blocks: Sequence[RandomBlock], rows: Rows, plain: S
 
 
 def _search_part(
-    kept: IntArray, blocks: Sequence[RandomBlock], rows: Rows, plain: Solution
+    kept: IntArray, structure: Structure, rows: Rows, plain: Solution
 ) -> Minimum | None:
     """Search in some rows, in the coordinates of the whole; None where they cannot tell."""
     X, labels = plain.basis[kept], np.arange(len(kept))
@@ -290,8 +320,8 @@ def _search_part(
     mu = expit(X @ alone.params)
     information = (X * (some.weights * mu * (1 - mu))[:, None]).T @ X
     alone = replace(alone, basis=X, transform=np.eye(X.shape[1]), information=information)
-    laplace = Laplace(arrange(blocks), some.y, X, some.weights)
-    return search(laplace, blocks, some, alone)
+    laplace = Laplace(structure, some.y, X, some.weights)
+    return search(laplace, some, alone)
 
 
 def inverse_information(hessian: FloatArray) -> FloatArray:

@@ -24,6 +24,8 @@ HANDOVER = 2e-3
 #: Newton's Hessian is renewed when the point has moved further than this from it.
 MOVED = 1e-2
 NEWTON_STEPS = 15
+#: From nearby no step is longer than this many standard errors, the root mean square taken.
+FARTHEST = 10.0
 #: Shares of the largest curvature that are added to all when Newton's step fails.
 DAMPINGS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
@@ -48,6 +50,8 @@ class Minimum:
         Some relative factor has a zero on its diagonal.
     evaluations : int
         Of deviance and gradient.
+    probes : ndarray, shape (d + 1, d)
+        Where the gradient was taken for the last Hessian: a point, and one step from it each.
     """
 
     point: FloatArray
@@ -57,6 +61,7 @@ class Minimum:
     converged: bool
     singular: bool
     evaluations: int
+    probes: FloatArray
 
 
 class _Counted:
@@ -64,10 +69,18 @@ class _Counted:
 
     def __init__(self, deviance: Deviance, origin: FloatArray, scale: FloatArray) -> None:
         self._deviance, self.origin, self.scale, self.calls = deviance, origin, scale, 0
+        self._known: dict[bytes, tuple[float, FloatArray]] = {}
+        self.probes = np.empty((0, len(origin)))
 
     def __call__(self, z: FloatArray) -> tuple[float, FloatArray]:
+        known = self._known.get(z.tobytes())
+        if known is None:
+            known = self._known[z.tobytes()] = self._evaluated(z)
+        return known
+
+    def _evaluated(self, z: FloatArray) -> tuple[float, FloatArray]:
         self.calls += 1
-        value, gradient = self._deviance(self.origin + self.scale @ z)
+        value, gradient = self._deviance(self.point(z))
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             return 1e300, np.zeros(len(z))
         return value, self.scale.T @ gradient
@@ -150,6 +163,7 @@ def minimise(
         converged=converged and value < 1e299,
         singular=bool(near.any()),
         evaluations=counted.calls,
+        probes=counted.probes,
     )
 
 
@@ -161,6 +175,7 @@ def _descend(counted: _Counted, z: FloatArray) -> FloatArray:
         if float(np.abs(gradient).max()) < HANDOVER:
             return z
         step = -inverse @ gradient
+        step *= min(1.0, FARTHEST * np.sqrt(len(z)) / float(np.linalg.norm(step)))
         for size in (1.0, 0.4, 0.1, 0.02):
             there, slope = counted(z + size * step)
             if there < value + 1e-4 * size * float(gradient @ step):
@@ -243,8 +258,8 @@ def _newton(
 def _hessian(counted: _Counted, z: FloatArray, gradient: FloatArray) -> FloatArray:
     """Differences of the exact gradient."""
     found = np.empty((len(z), len(z)))
-    for j in range(len(z)):
-        step = np.zeros(len(z))
-        step[j] = STEP
-        found[j] = (counted(z + step)[1] - gradient) / STEP
+    points = [z, *(z + STEP * np.eye(len(z)))]
+    for j, point in enumerate(points[1:]):
+        found[j] = (counted(point)[1] - gradient) / STEP
+    counted.probes = np.array([counted.point(point) for point in points])
     return (found + found.T) / 2

@@ -2,260 +2,245 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+import os
 
-from analysis.mixed import kernels, kernels_inverse, kernels_rows
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dlauum, dpotrf, dtrtri
+
+from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.structure import IntArray, Structure
+from analysis.mixed.structure import Structure
+from complexity.errors import InputError
+
+#: Matrices of the border's size that a fit holds at once.
+COPIES = 4
+
+
+def check_border(structure: Structure, names: str) -> None:
+    """Refuse crossed factors whose dense equations would not fit in memory.
+
+    Parameters
+    ----------
+    structure : Structure
+    names : str
+        The groupings, for the message.
+
+    Raises
+    ------
+    InputError
+    """
+    largest = structure.plan.largest
+    needed = 8.0 * (COPIES * structure.n_crossed**2 + structure.depth * largest**2)
+    if structure.n_crossed == 0:
+        return
+    memory = _memory()
+    if memory is not None and needed > memory:
+        raise InputError(
+            f"random terms {names} cross, and the smaller of them have "
+            f"{structure.n_crossed:,} random effects, which would need {needed / 2**30:,.0f} GB of "
+            f"memory; this computer has {memory / 2**30:,.0f} GB. Leave one of the terms out, or "
+            "group more coarsely"
+        )
+
+
+def _memory() -> float | None:
+    """Memory of this computer in bytes; None where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * float(os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 class System:
     """M = [V'WV + I, V'WX; X'WV, X'WX], factorised group by group.
 
-    V = Z Λ(theta); W is the identity where there are fixed effects. Rows are in the
-    structure's order throughout. One system holds the memory for one factorisation at a time.
+    V = Z Λ(theta); the fixed columns X may include right-hand sides. Rows come as sums within
+    the structure's cells. One system holds the memory for one factorisation at a time.
 
     Parameters
     ----------
     structure : Structure
-    X : ndarray, shape (n, p)
-        Fixed-effect columns that belong to the equations; p may be 0.
-    moments : ndarray, shape (leaves, kz, kz + p), optional
-        Z'(Z, X) within the innermost groups, for equations whose weights are all one.
+    p : int
+        Number of fixed columns.
     """
 
-    def __init__(
-        self, structure: Structure, X: FloatArray, moments: FloatArray | None = None
-    ) -> None:
-        self.structure = structure
+    def __init__(self, structure: Structure, p: int) -> None:
+        self.structure, self.p = structure, p
         kz = structure.Z.shape[1]
-        self._moments = np.empty((0, kz, kz)) if moments is None else moments
         self.lower = np.zeros((kz, kz))
-        self._gram: FloatArray | None = None
-        self.X = np.ascontiguousarray(X)
-        self.p = X.shape[1]
-        self._where = structure.where(self.p)
-        self._store = np.empty(int(self._where[-1]))
-        self._border = np.empty((0, 0))
-        self.V = structure.Z
-        #: log |V'WV + I| and log |X'WX − …|: their sum is log |M|.
+        #: Upper Cholesky factor of the border's matrix; what is below its diagonal is not zero.
+        self.border = np.empty((0, 0))
+        self._coupled = np.empty((0, 0))
+        self._pivots = np.empty(0)
+        #: Nothing but rounding is left of the last fixed column: its pivot has no meaning.
+        self.exhausted = False
+        #: log |V'WV + I|.
         self.logdet_effects = 0.0
-        self.logdet_fixed = 0.0
 
-    def factorise(self, theta: FloatArray, weights: FloatArray) -> bool:
-        """Factorise M; False where it is not positive definite."""
-        s = self.structure
+    def factorise(
+        self, theta: FloatArray, moments: FloatArray, gram: FloatArray | None = None
+    ) -> bool:
+        """Factorise M; False where it is not positive definite.
+
+        Parameters
+        ----------
+        theta : ndarray
+        moments : ndarray, shape (kz, kz + p, cells)
+            Z'W(Z, X) of each cell.
+        gram : ndarray, shape (p, p), optional
+            X'WX. Without it the fixed columns are right-hand sides for `solved` alone.
+        """
+        s, c = self.structure, self.structure.n_crossed
         self.lower = s.factor(theta)
-        if not len(self._moments):
-            self.V = s.Z @ self.lower
-        border = np.zeros((s.n_crossed + self.p, s.n_crossed + self.p))
-        border[np.arange(s.n_crossed), np.arange(s.n_crossed)] = 1.0
-        if self.p:
-            # Equations that hold fixed effects are those of linear models: of weights one.
-            self._gram = self.X.T @ self.X if self._gram is None else self._gram
-            border[s.n_crossed :, s.n_crossed :] = self._gram
-        logdet = kernels.eliminate(
-            self.V,
-            self.X,
-            weights,
-            s.first,
-            s.closes,
-            s.q,
-            s.around,
-            s.offset,
-            s.ptr,
-            s.inner,
-            s.place,
-            s.width,
-            self._where,
-            s.largest + self.p,
-            self._moments,
-            self.lower,
-            self._store,
-            border,
-        )
+        border = np.zeros((c + self.p, c + self.p))
+        border.ravel()[: c * (c + self.p) : c + self.p + 1] = 1.0
+        if gram is not None:
+            border[c:, c:] = gram
+        logdet = self._eliminate(moments, border)
         if not (np.isfinite(logdet) and np.isfinite(border).all()):
             return False
-        try:
-            self._border = cholesky(border, check_finite=False)
-        except np.linalg.LinAlgError:
+        kept = c if gram is None else c + self.p
+        self._coupled = border[:c, c:].copy()
+        # Transposed, C's upper triangles are Fortran's lower ones: nothing is copied.
+        factor, failed = dpotrf(border[:kept, :kept].T, lower=1, clean=0, overwrite_a=1)
+        if failed and (gram is None or failed < kept):
             return False
-        pivots = 2 * np.log(np.diag(self._border))
-        self.logdet_effects = float(logdet + pivots[: s.n_crossed].sum())
-        self.logdet_fixed = float(pivots[s.n_crossed :].sum())
+        self.exhausted = bool(failed)
+        if failed:
+            # Any pivot does: with weight zero the column takes no part in `logdet_slope`.
+            factor[-1, -1] = 1.0
+        self.border = factor.T
+        self._pivots = 2 * np.log(np.diag(self.border))
+        self.logdet_effects = float(logdet + self._pivots[:c].sum())
         return True
 
-    def solve(self, right: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Solve M [u; beta] = [V'right; X'right].
+    def logdet_fixed(self, count: int) -> float:
+        """Log |M| less log |V'WV + I|, of the first `count` fixed columns."""
+        c = self.structure.n_crossed
+        return float(self._pivots[c : c + count].sum())
+
+    def solved(self) -> FloatArray:
+        """Solve (V'WV + I) u = V'W r for the one fixed column r of the last `factorise`."""
+        crossed = self._crossed(self._coupled[:, 0])
+        return np.concatenate([self._backward(None, np.r_[crossed, -1.0]), crossed])
+
+    def explained(self, coefficients: FloatArray) -> FloatArray:
+        """Effects u for given coefficients of the fixed columns: (V'WV + I) u = −V'WX times them.
+
+        Parameters
+        ----------
+        coefficients : ndarray, shape (p,)
+        """
+        c = self.structure.n_crossed
+        right = -self.border[:c, c:] @ coefficients
+        crossed = _triangular(self.border[:c, :c], right)
+        chain = self._backward(None, np.concatenate([crossed, coefficients]))
+        return np.concatenate([chain, crossed])
+
+    def solve(self, sums: FloatArray) -> FloatArray:
+        """Solve (V'WV + I) u = V'W r.
+
+        Parameters
+        ----------
+        sums : ndarray, shape (cells, kz)
+            Z'W r of each cell.
 
         Returns
         -------
-        effects : ndarray
+        ndarray
             u: the chain's by factor and group, then the crossed factors'.
-        beta : ndarray, shape (p,)
-        fitted : ndarray, shape (n,)
-            V u.
         """
-        fixed = self.X.T @ right if self.p else np.empty(0)
         s = self.structure
-        return self._solve(self.V, right, s.first, s.place, fixed)
+        border = np.zeros(s.n_crossed + self.p)
+        reduced = self._forward(sums, border)
+        border[: s.n_crossed] = self._crossed(border[: s.n_crossed])
+        border[s.n_crossed :] = 0.0
+        return np.concatenate([self._backward(reduced, border), border[: s.n_crossed]])
 
-    def solve_sums(
-        self, sums: FloatArray, fixed: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Solve from sums within the innermost groups instead of rows.
+    def _crossed(self, right: FloatArray) -> FloatArray:
+        c = self.structure.n_crossed
+        if c == 0:
+            return right
+        corner = self.border[:c, :c]
+        return _triangular(corner, _triangular(corner, right, transposed=True))
+
+    def logdet_slope(
+        self, moments: FloatArray, weights: FloatArray, *, spread: bool = False
+    ) -> tuple[FloatArray, FloatArray]:
+        """Half the derivative of a weighted sum of log pivots to the relative factor.
+
+        With R'R = M and r its diagonal, the function is Σ a log r², a being one for the
+        random effects; at a = 1 throughout it is log |M|. Its derivative to M is
+        R⁻¹ diag(a) R⁻ᵀ, which has the recursion of the inverse of M.
 
         Parameters
         ----------
-        sums : ndarray, shape (leaves, kz)
-            Z'right of each innermost group.
-        fixed : ndarray, shape (p,)
-            X'right.
+        moments : ndarray
+            As `factorise` had them.
+        weights : ndarray, shape (p,) or (0,)
+            a of the fixed columns.
+        spread : bool
+            Return the blocks of Λ M⁻¹ Λ' also.
 
         Returns
         -------
-        effects, beta, fitted
-            As `solve`, but ``fitted`` is u'V'right of each innermost group.
-        """
-        n = len(sums)
-        first = np.arange(n + 1, dtype=np.int64)
-        place = np.zeros((n, 0), dtype=np.int64)
-        return self._solve(sums @ self.lower, np.ones(n), first, place, fixed)
-
-    def _solve(
-        self, V: FloatArray, right: FloatArray, first: IntArray, place: IntArray, fixed: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        s = self.structure
-        reduced = np.empty(s.n_chain)
-        border = np.r_[np.zeros(s.n_crossed), fixed]
-        kernels.forward(
-            V,
-            right,
-            first,
-            s.closes,
-            s.q,
-            s.around,
-            s.offset,
-            s.ptr,
-            s.inner,
-            place,
-            s.width,
-            self._where,
-            s.largest + self.p,
-            self.p,
-            self._store,
-            reduced,
-            border,
-        )
-        if len(border):
-            border = np.asarray(cho_solve((self._border, False), border), dtype=np.float64)
-        effects = np.empty(s.n_chain)
-        fitted = np.empty(len(right))
-        kernels.backward(
-            V,
-            first,
-            s.closes,
-            s.q,
-            s.around,
-            s.offset,
-            s.ptr,
-            s.outer,
-            place,
-            s.width,
-            self._where,
-            s.largest + self.p,
-            self.p,
-            self._store,
-            reduced,
-            border,
-            effects,
-            fitted,
-        )
-        return np.r_[effects, border[: s.n_crossed]], border[s.n_crossed :], fitted
-
-    def fixed_inverse(self) -> FloatArray:
-        """Block of the fixed effects in M⁻¹, shape (p, p)."""
-        corner = self._border[self.structure.n_crossed :, self.structure.n_crossed :]
-        half = np.asarray(solve_triangular(corner, np.eye(self.p)), dtype=np.float64)
-        return half @ half.T
-
-    def logdet_slope(self, weights: FloatArray, *, fixed: bool) -> tuple[FloatArray, FloatArray]:
-        """Half the derivative of log |M| to the relative factor, at constant weights.
-
-        Parameters
-        ----------
-        weights : ndarray, shape (n,)
-        fixed : bool
-            Of log |M|; else of log |V'WV + I|.
-
-        Returns
-        -------
-        leverage : ndarray, shape (n,)
-            v (M⁻¹)_uu v' of each row v of V when not `fixed`.
         slope : ndarray, shape (kz, kz)
+        blocks : ndarray, shape (kz, kz, cells)
+            Empty unless asked for.
         """
-        s = self.structure
-        size = s.n_crossed + self.p
-        kept = size if fixed else s.n_crossed
-        border = np.zeros((size, size))
-        if kept:
-            half = solve_triangular(self._border[:kept, :kept], np.eye(kept))
-            border[:kept, :kept] = half @ half.T
-        leverage = np.empty(len(weights))
-        slope = np.zeros((s.Z.shape[1], s.Z.shape[1]))
-        kernels_inverse.invert(
-            self.V,
-            self.X,
-            s.Z,
-            weights,
-            s.first,
-            s.closes,
-            s.q,
-            s.around,
-            s.offset,
-            s.ptr,
-            s.inner,
-            s.place,
-            s.width,
-            self._where,
-            s.largest + self.p,
-            self._moments,
-            self.lower,
-            self._store,
-            border,
-            leverage,
-            slope,
-        )
-        return leverage, slope
+        s, c = self.structure, self.structure.n_crossed
+        kz, size = s.Z.shape[1], len(self.border)
+        if size:
+            inverse, _ = dtrtri(self.border.T, lower=1)
+            inverse *= np.sqrt(np.concatenate([np.ones(c), weights]))[:, None]
+            between = dlauum(inverse, lower=1, overwrite_c=1)[0].T
+        else:
+            between = np.empty((0, 0))
+        if size < c + self.p:
+            # Right-hand sides take no part.
+            whole = np.zeros((c + self.p, c + self.p))
+            whole[:size, :size] = between
+        else:
+            whole = between
+        slope = np.zeros((kz, kz))
+        blocks = np.empty((kz, kz, s.n_cells if spread else 0))
+        self._invert(moments, whole, blocks, slope)
+        return slope, blocks
 
-    def outer_sums(self, one: FloatArray, effects: FloatArray) -> FloatArray:
-        """Sum one · z u' over rows, u the effects that the row meets: (kz, kz)."""
-        s = self.structure
-        slope = np.zeros((s.Z.shape[1], s.Z.shape[1]))
-        kernels_rows.gather(s.Z, one, s.level, s.base, s.span, effects, slope)
-        return slope
+    def _eliminate(self, moments: FloatArray, border: FloatArray) -> float:
+        """Eliminate the chain; what is left goes to `border`; return the log-determinant."""
+        raise NotImplementedError
 
-    def outer_of_sums(self, sums: FloatArray, effects: FloatArray) -> FloatArray:
-        """Sum (Z'one) u' over the innermost groups, given Z'one of each: (kz, kz)."""
-        s = self.structure
-        slope = np.zeros((s.Z.shape[1], s.Z.shape[1]))
-        level = s.level[s.first[:-1]]
-        kernels_rows.gather(sums, np.ones(len(sums)), level, s.base, s.span, effects, slope)
-        return slope
+    def _forward(self, sums: FloatArray, border: FloatArray) -> FloatArray:
+        """Carry Z'W r through the elimination; what is left goes to `border`."""
+        raise NotImplementedError
 
-    def effects_by_leaf(self, effects: FloatArray) -> FloatArray:
-        """Effects that each innermost group meets, in the order of the columns: (leaves, kz)."""
+    def _backward(self, reduced: FloatArray | None, border: FloatArray) -> FloatArray:
+        """Chain effects, given what `_forward` returned (None: zero) and the border's solution."""
+        raise NotImplementedError
+
+    def _invert(
+        self, moments: FloatArray, border: FloatArray, spread: FloatArray, slope: FloatArray
+    ) -> None:
+        """Walk over the inverse; `kernels_inverse.invert` says what is filled."""
+        raise NotImplementedError
+
+    def met(self, effects: FloatArray) -> FloatArray:
+        """Effects that each cell meets, in the order of the columns: (cells, kz)."""
         s = self.structure
-        level = s.level[s.first[:-1]]
-        columns = [
-            effects[s.base[f] + level[:, f] * s.span[f] + j]
-            for f in range(len(s.span))
-            for j in range(s.span[f])
-        ]
-        return np.column_stack(columns)
+        met = np.empty((s.n_cells, s.Z.shape[1]))
+        kernels_rows.effects_met(s.level, s.base, s.span, effects, met)
+        return met
 
     def at_theta(self, slope: FloatArray) -> FloatArray:
         """Pick the entries of a (kz, kz) derivative that belong to theta."""
         picked: FloatArray = slope[self.structure.theta_row, self.structure.theta_column]
         return picked
+
+
+def _triangular(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
+    if not len(right):
+        return right
+    found = solve_triangular(upper, right, trans=int(transposed), check_finite=False)
+    return np.asarray(found, dtype=np.float64)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.design import RandomBlock
-from analysis.mixed.search import Deviance, Minimum, minimise
+from analysis.mixed.search import NEAR_ZERO, Deviance, Minimum, minimise
 from analysis.mixed.structure import IntArray, Structure
 
 #: One in so many of the outermost groups is kept.
@@ -21,33 +17,31 @@ FEWEST_GROUPS = 60
 
 
 def thinned(
-    blocks: Sequence[RandomBlock], structure: Structure
-) -> tuple[IntArray, tuple[RandomBlock, ...]] | None:
+    structure: Structure,
+) -> tuple[npt.NDArray[np.bool_], IntArray, Structure] | None:
     """Keep every eighth of the outermost groups of the chain, whole.
 
     Returns
     -------
+    kept : ndarray, shape (cells,), bool
+        Cells that are kept.
     rows : ndarray, int64
         Rows of the design that are kept.
-    blocks : tuple of RandomBlock
-        Over these rows.
+    structure : Structure
+        Of these rows.
 
     None when the part would be too small to be of use.
     """
-    kept = structure.level[:, structure.depth - 1] % SHARE == 0
-    rows = structure.rows[kept]
-    n_groups = int(structure.n_levels[structure.depth - 1]) // SHARE
-    if len(rows) < FEWEST_ROWS or n_groups < FEWEST_GROUPS:
+    outermost = structure.depth - 1
+    if int(structure.n_levels[outermost]) // SHARE < FEWEST_GROUPS:
         return None
-    fewer = []
-    for block in blocks:
-        codes, levels = pd.factorize(block.codes[rows], sort=True)
-        if len(levels) < 2:
-            return None
-        fewer.append(
-            replace(block, Z=block.Z[rows], codes=codes.astype(np.int64), n_levels=len(levels))
-        )
-    return rows, tuple(fewer)
+    if len(structure.cell) // SHARE < FEWEST_ROWS:
+        return None
+    kept = structure.level[:, outermost] % SHARE == 0
+    rows, part = structure.part(kept)
+    if len(rows) < FEWEST_ROWS or (part.n_levels < 2).any():
+        return None
+    return kept, rows, part
 
 
 #: Directions along which the part's deviance is flatter than this share of its diagonal are
@@ -95,7 +89,7 @@ def from_part(
         return None
     start = part.point.copy()
     # At zero the gradient vanishes by symmetry: step off the boundary.
-    off = 3 * np.diag(scale)[structure.diagonal]
+    off = np.minimum(3 * np.diag(scale)[structure.diagonal], NEAR_ZERO / 2)
     start[structure.diagonal] = np.where(
         np.abs(start[structure.diagonal]) < off, off, start[structure.diagonal]
     )

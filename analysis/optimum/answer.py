@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 
 from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
+from analysis.optimum.equivalence import Equivalence
 from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
-from analysis.optimum.quadratic import UNIT, Z95, Quadratic
+from analysis.optimum.quadratic import BOOTSTRAP_METHOD, UNIT, Z95, Quadratic
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ class ShiftAnswer:
         Every k against the most accurate k over all images, by bucket and high against low.
     single : SingleK
         The one k for both ends with the least possible cost, and that cost's upper limit.
+    equivalence : Equivalence
+        Whether some k is shown to cost less than the margin at both ends.
+    permutation : ReportedTest
+        The interaction by shuffling complexity across images: not a test of a shift.
     along : tuple of CurvePoint
         The saturated curve's arg max at quantiles of complexity.
     lack_of_fit : ReportedTest
@@ -131,6 +136,8 @@ class ShiftAnswer:
     overall: Optimum
     gains: tuple[Gain, ...]
     single: SingleK
+    equivalence: Equivalence
+    permutation: ReportedTest
     along: tuple[CurvePoint, ...]
     lack_of_fit: ReportedTest
     quadratic: Quadratic | None
@@ -150,6 +157,7 @@ class ShiftAnswer:
             "ks": self.ks,
             "interaction": asdict(self.interaction),
             "interaction_probability": asdict(self.interaction_probability),
+            "interaction_permutation": asdict(self.permutation),
             "linearity": asdict(self.linearity),
             "shift": {
                 "p": self.common.p,
@@ -161,6 +169,9 @@ class ShiftAnswer:
                 "ci_low": None if half is None or estimate is None else estimate - half,
                 "ci_high": None if half is None or estimate is None else estimate + half,
                 "ci_method": "delta method, image-clustered CR1, normal, 95 %",
+                "bootstrap_ci_low": q.bootstrap_low if q else None,
+                "bootstrap_ci_high": q.bootstrap_high if q else None,
+                "bootstrap_method": BOOTSTRAP_METHOD,
                 "unit": UNIT,
             },
             "shift_curve": None
@@ -171,6 +182,7 @@ class ShiftAnswer:
                 "method": "the same test on the saturated regression at -1 and +1 SD",
             },
             "single_k": asdict(self.single),
+            "equivalence": asdict(self.equivalence),
             "gains": [asdict(item) for item in self.gains],
             "gains_method": GAINS_METHOD,
             "overall": _spelled(self.overall),

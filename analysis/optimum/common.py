@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.optimum.curves import CurveData, CurveFit, averaged_curve
+
 Array = NDArray[np.float64]
 
 DRAWS = 200_000
@@ -122,6 +124,47 @@ def common_optimum(
         p_by_k=tuple(p_by_k),
         p=max(p_by_k),
         kept=tuple(k for k, p in zip(ks, p_by_k, strict=True) if p > alpha),
+        alpha=alpha,
+        n_draws=n_draws,
+    )
+
+
+def common_on_curve(
+    data: CurveData,
+    fitted: CurveFit,
+    rng: np.random.Generator,
+    *,
+    alpha: float = 0.05,
+    n_draws: int = DRAWS,
+) -> CommonOptimum:
+    """Apply `common_optimum` to a regression's curves at -1 and +1 SD of complexity.
+
+    Both curves come from one fit, so their joint covariance is drawn at once. It uses every
+    image, and leans on the curve's changing linearly with complexity.
+
+    Parameters
+    ----------
+    data : CurveData
+        The rows behind the fit.
+    fitted : CurveFit
+        A saturated curve.
+    rng : numpy.random.Generator
+        The source of the draws.
+    alpha, n_draws
+        As for `common_optimum`.
+    """
+    # Never beyond the data: a skewed metric may have no image at -1 SD.
+    low, jac_low = averaged_curve(data, fitted, max(-1.0, float(np.quantile(data.c, 0.05))))
+    high, jac_high = averaged_curve(data, fitted, min(1.0, float(np.quantile(data.c, 0.95))))
+    jacobian = np.vstack([jac_low, jac_high])
+    covariance = jacobian @ fitted.fit.cov @ jacobian.T
+    ridge = np.eye(len(covariance)) / (2 * (len(data.k) / len(data.ks)) ** 2)
+    return common_optimum(
+        data.ks,
+        [low, high],
+        covariance + ridge,
+        [fitted.fit.n_clusters] * 2,
+        rng,
         alpha=alpha,
         n_draws=n_draws,
     )

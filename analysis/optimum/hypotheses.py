@@ -86,7 +86,7 @@ def wald_terms(
 
 
 def quadratic_opinion(
-    data: CurveData, c: pd.Series
+    data: CurveData, c: pd.Series, rng: np.random.Generator
 ) -> tuple[ReportedTest, Quadratic | None, tuple[CurveFit, ...]]:
     """Fit the quadratic and test it against the saturated curve.
 
@@ -96,6 +96,8 @@ def quadratic_opinion(
         Rows of one model.
     c : Series of float
         Standardised complexity by image.
+    rng : numpy.random.Generator
+        The source of the bootstrap of the size of shift.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def quadratic_opinion(
         reason = "the quadratic could not be fitted (separation or no convergence)"
         return ReportedTest(None, None, None, None, reason), None, ()
     c_range = (float(c.quantile(0.05)), float(c.quantile(0.95)))
-    quadratic = quadratic_shift(fitted, c_range)
+    quadratic = quadratic_shift(fitted, c_range, rng)
     if len(data.ks) < 4:
         return ReportedTest(None, None, None, None, "needs four values of k"), quadratic, (fitted,)
     test = widened_test(data, *lack_of_fit_design(data))

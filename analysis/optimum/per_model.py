@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from analysis.numerals import p_value
 from analysis.optimum.answer import CurvePoint, Optimum, ShiftAnswer
 from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples, winners
-from analysis.optimum.common import DRAWS, CommonOptimum, common_optimum, gaussian_draws
+from analysis.optimum.common import (
+    DRAWS,
+    CommonOptimum,
+    common_on_curve,
+    common_optimum,
+    gaussian_draws,
+)
 from analysis.optimum.curves import (
     CurveData,
     CurveFit,
@@ -22,6 +28,7 @@ from analysis.optimum.curves import (
     prepare,
     standardise,
 )
+from analysis.optimum.equivalence import within_margin
 from analysis.optimum.gains import gains, single_k
 from analysis.optimum.hypotheses import (
     interaction_test,
@@ -29,6 +36,7 @@ from analysis.optimum.hypotheses import (
     why_no_size,
     widened_test,
 )
+from analysis.optimum.permutation import permutation_test, strata_of
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 
@@ -38,6 +46,7 @@ N_BOOT = 2_000
 #: The sets of single buckets describe; the common optimum decides and gets more draws.
 SET_DRAWS = 50_000
 ALPHA = 0.05
+MARGIN = 0.01
 FEW_IMAGES = 30
 ALONG = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -50,6 +59,7 @@ def analyse(
     *,
     covariates: Sequence[str] = (),
     every_bucket: bool = False,
+    margin: float = MARGIN,
     seed: int = SEED,
     n_boot: int = N_BOOT,
     alpha: float = ALPHA,
@@ -70,6 +80,8 @@ def analyse(
     every_bucket : bool
         Ask for a k that serves every bucket instead of the first and the last (for buckets
         without an order).
+    margin : float
+        Accuracy that one k for all may lose and still count as equivalent.
     seed : int
         Seed of bootstrap and Monte Carlo; each model and metric draws from its own stream, so
         that adding one does not change another's figures.
@@ -134,6 +146,7 @@ def analyse(
                     n_lost=int(lost.get(model, 0)),
                     covariates=covariates,
                     every_bucket=every_bucket,
+                    margin=margin,
                     rng=rng,
                     n_boot=n_boot,
                     alpha=alpha,
@@ -173,6 +186,7 @@ def _one_model(
     n_lost: int,
     covariates: Sequence[str],
     every_bucket: bool,
+    margin: float,
     rng: np.random.Generator,
     n_boot: int,
     alpha: float,
@@ -207,6 +221,8 @@ def _one_model(
             f"few images (bucket {listing(few)}): intervals and p-values lean on normal "
             f"approximations that want {FEW_IMAGES} or more a bucket."
         )
+    # Streams of their own: leaving one of these out does not change another's figures.
+    resampling, shuffling = rng.spawn(2)
     common = _common([groups[name] for name in ends], rng, alpha)
     if common.borderline():
         warnings.append(
@@ -236,7 +252,7 @@ def _one_model(
         decisive = linear
     elif interaction.p is None:
         warnings.append(f"an interaction could not be tested: {interaction.method}.")
-    lack_of_fit, quadratic, fits = quadratic_opinion(data, c)
+    lack_of_fit, quadratic, fits = quadratic_opinion(data, c, resampling)
     reasons = why_no_size(quadratic, lack_of_fit, optimum, ends, cells.ks, alpha)
     warnings += reasons
     usable = decisive.fit.converged and interaction_probability.p is not None
@@ -251,11 +267,18 @@ def _one_model(
         linearity=linearity,
         common=common,
         ends=tuple(ends),
-        common_curve=_common_on_curve(data, decisive, rng, alpha) if usable else None,
+        common_curve=common_on_curve(data, decisive, rng, alpha=alpha) if usable else None,
         optimum=tuple(optimum),
         overall=overall,
         gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng),
         single=single_k([groups[name] for name in ends], rng, common.kept),
+        equivalence=within_margin([groups[name] for name in ends], margin, alpha=alpha),
+        permutation=permutation_test(
+            cells,
+            c.loc[list(cells.images)].to_numpy(dtype=np.float64),
+            strata_of(cells.images, rows, list(covariates)),
+            shuffling,
+        ),
         along=_along(data, decisive, by_image, c, rng, n_boot) if usable else (),
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,
@@ -324,27 +347,6 @@ def _optimum(
         set=_common([part], rng, alpha, SET_DRAWS).kept,
         shares={k: float(share) for k, share in zip(part.ks, shares, strict=True)},
         tied=tuple(k for k, won in zip(part.ks, winners(part.means()), strict=True) if won > 0),
-    )
-
-
-def _common_on_curve(
-    data: CurveData, fitted: CurveFit, rng: np.random.Generator, alpha: float
-) -> CommonOptimum:
-    # Both curves come from one fit, so their joint covariance is drawn at once: the two ends
-    # are stacked into one vector and each candidate is compared within its own end.
-    # Never beyond the data: a skewed metric may have no image at -1 SD.
-    low, jac_low = averaged_curve(data, fitted, max(-1.0, float(np.quantile(data.c, 0.05))))
-    high, jac_high = averaged_curve(data, fitted, min(1.0, float(np.quantile(data.c, 0.95))))
-    jacobian = np.vstack([jac_low, jac_high])
-    covariance = jacobian @ fitted.fit.cov @ jacobian.T
-    ridge = np.eye(len(covariance)) / (2 * (len(data.k) / len(data.ks)) ** 2)
-    return common_optimum(
-        data.ks,
-        [low, high],
-        covariance + ridge,
-        [fitted.fit.n_clusters] * 2,
-        rng,
-        alpha=alpha,
     )
 
 

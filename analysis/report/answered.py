@@ -235,6 +235,54 @@ def variance_components(fits: Sequence[Mapping[str, Any]], keys: Sequence[str]) 
     return pd.DataFrame(rows)
 
 
+def latency_cost(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Give the cost of one more expert, and whether a line may be drawn at all.
+
+    Parameters
+    ----------
+    fits : sequence of mapping
+        ``fits/latency.json``.
+
+    Returns
+    -------
+    DataFrame
+        `device`, `phase`, `model`, `at_zero_ms` (a of a + b k), `per_expert_ms` (b), `ci_low`,
+        `ci_high`, `lack_of_fit_p` (of the line), `complexity_p` (level and curve in k do not
+        move with complexity).
+    """
+    rows = []
+    for fit in fits:
+        line = {term["term"]: term for term in fit["linear"]["fixed"]}
+        rows.append(
+            {
+                **{key: fit[key] for key in ("device", "phase", "model")},
+                "at_zero_ms": line["Intercept"]["estimate"],
+                "per_expert_ms": line["k"]["estimate"],
+                "ci_low": line["k"]["ci_low"],
+                "ci_high": line["k"]["ci_high"],
+                "lack_of_fit_p": (fit["lack_of_fit"] or {}).get("p"),
+                "complexity_p": (fit["complexity"] or {}).get("p"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def latency_steps(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Give the ratio of the mean latency at each k to that at the k before it.
+
+    Returns
+    -------
+    DataFrame
+        `device`, `phase`, `model`, `k`, `next_k`, `ratio`, `ci_low`, `ci_high`, `n_items`.
+    """
+    rows = [
+        {**{key: fit[key] for key in ("device", "phase", "model")}, **step}
+        for fit in fits
+        for step in fit["steps"]
+    ]
+    return pd.DataFrame(rows)
+
+
 def bootstrap_shares(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per model × bucket × k: bootstrap share, whether best, whether not rejected."""
     rows = []

@@ -22,6 +22,9 @@ _COLUMNS = {
     "prefill_ms": "prefill",
     "ttft_ms": "time to first token",
     "decode_ms": "decode",
+    "tpot_ms": "per token after the first",
+    "image_tokens": "image tokens",
+    "run": "session",
     "total_ms": "total",
 }
 # What stands in an interaction without being translated itself.

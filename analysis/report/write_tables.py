@@ -283,6 +283,7 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         )
     if not m.latency_fits:
         return paths
+    paths += _latency_costs(m, folder)
     methods = sorted({f"{fit['formula']} ({fit['method'].upper()})" for fit in m.latency_fits})
     troubled = [
         f"{fit['model']}, {fit['device']}, {fit['phase']}: {warning}"
@@ -316,6 +317,46 @@ def _latency_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     return paths
+
+
+def _latency_costs(m: Material, folder: Path) -> list[Path]:
+    keys = ["device", "phase", "model"]
+    lines = sorted({fit["linear"]["formula"] for fit in m.latency_fits})
+    paths = write_table(
+        answered.latency_cost(m.latency_fits),
+        folder / "latency_cost",
+        caption="What one more active expert costs (ms).",
+        label="tab:latency-cost",
+        columns=[
+            *_keys(keys),
+            ColumnStyle("at_zero_ms", "a", "number", 3),
+            ColumnStyle("per_expert_ms", "b", "number", 4),
+            ColumnStyle("ci_low", "95 % interval", "number", 4, upper="ci_high"),
+            ColumnStyle("lack_of_fit_p", "line, p", "p"),
+            ColumnStyle("complexity_p", "complexity, p", "p"),
+        ],
+        notes=[
+            f"Latency = a + b k: {'; '.join(lines)}. t interval, Satterthwaite degrees of freedom.",
+            "Line: F test that the means by k (as a factor) lie on one; where it is rejected b is "
+            f"an average slope. Complexity: F test that {readable(m.primary)} changes neither the "
+            "level nor the curve in k, image tokens adjusted for where they vary. p not adjusted.",
+        ],
+    )
+    return paths + write_table(
+        answered.latency_steps(m.latency_fits),
+        folder / "latency_steps",
+        caption="Mean latency at each k over that at the k before it.",
+        label="tab:latency-steps",
+        columns=[
+            *_keys(keys),
+            ColumnStyle("k", "from k", "count"),
+            ColumnStyle("next_k", "to k", "count"),
+            ColumnStyle("ratio", kind="number", decimals=3),
+            ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
+            ColumnStyle("n_items", "timed samples", "count"),
+        ],
+        notes=["Paired within samples, clustered by image, delta method on the log scale."],
+    )
 
 
 def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:

@@ -8,6 +8,7 @@ from analysis.report.figures.frontier import frontier
 from analysis.report.figures.latency import latency_curves
 from analysis.report.figures.optimal import optimal_k
 from analysis.report.figures.saving import save
+from analysis.report.figures.specifications import specification_curve
 
 __all__ = [
     "accuracy_curves",
@@ -16,4 +17,5 @@ __all__ = [
     "latency_curves",
     "optimal_k",
     "save",
+    "specification_curve",
 ]

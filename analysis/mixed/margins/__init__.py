@@ -1,0 +1,1 @@
+"""Marginal means, contrasts, slopes and joint tests of a fit."""

@@ -1,0 +1,1 @@
+"""Before the data are collected: simulated studies, and what they would see."""

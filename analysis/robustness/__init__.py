@@ -1,0 +1,1 @@
+"""Would the answer be another with other choices, other images, other questions?"""

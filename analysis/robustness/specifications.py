@@ -1,0 +1,208 @@
+"""The test of a common optimum under every reasonable choice: a specification curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples
+from analysis.optimum.common import common_on_curve, common_optimum
+from analysis.optimum.curves import averaged_curve, fit_curve, prepare, standardise
+from complexity.errors import InputError
+
+Array = NDArray[np.float64]
+Ends = Literal["halves", "thirds", "quarters", "±1 SD"]
+Curve = Literal["means", "logit", "linear"]
+SHARES: dict[Ends, float] = {"halves": 1 / 2, "thirds": 1 / 3, "quarters": 1 / 4}
+#: Draws behind a p: its Monte Carlo error near .05 is .0015.
+DRAWS = 20_000
+#: A score from here on counts as right when scores are made right or wrong.
+RIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One way to ask whether a single k is optimal at both ends of complexity.
+
+    Attributes
+    ----------
+    metric : str
+        What complexity is.
+    ends : {"halves", "thirds", "quarters", "±1 SD"}
+        Which images are its ends: shares of the images, or a regression's curve at ±1 SD.
+    curve : {"means", "logit", "linear"}
+        Means at the ends; or the saturated logit, or linear probability model, of k × c.
+    coding : {"score", "right"}
+        The score as it is, or right from `RIGHT` on (soft scores only).
+    adjusted : bool
+        Whether the regression adjusts for the covariates.
+    """
+
+    metric: str
+    ends: Ends
+    curve: Curve
+    coding: Literal["score", "right"]
+    adjusted: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a specification says.
+
+    Attributes
+    ----------
+    specification : Specification
+    p : float
+        Of the null that some k is optimal at both ends.
+    common : tuple of int
+        The k not rejected.
+    best_low, best_high : int
+        Arg max at the ends, ties to the smaller.
+    """
+
+    specification: Specification
+    p: float
+    common: tuple[int, ...]
+    best_low: int
+    best_high: int
+
+
+def verdicts(
+    rows: pd.DataFrame,
+    complexity: pd.DataFrame,
+    covariates: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    alpha: float = 0.05,
+) -> list[Verdict]:
+    """Ask the question of one model's results in every way.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one model: `image_id`, `sample_id`, `k`, `score` and the covariates.
+    complexity : DataFrame, index image id
+        One column per metric.
+    covariates : sequence of str
+    rng : numpy.random.Generator
+        The source of the Monte Carlo p-values.
+    alpha : float
+        Level of the sets of k.
+
+    Returns
+    -------
+    list of Verdict
+        Metric by metric. A specification that cannot be fitted is left out.
+    """
+    rows = complete_samples(rows)[0]
+    soft = bool(((rows["score"] > 0) & (rows["score"] < 1)).any())
+    found = []
+    for coding in ("score", "right") if soft else ("score",):
+        coded = rows
+        if coding == "right":
+            coded = rows.assign(score=(rows["score"] >= RIGHT).astype(float))
+        cells = cells_of(coded)
+        for metric in complexity.columns:
+            c = complexity[metric].dropna()
+            known = np.isin(np.asarray(cells.images), c.index.to_numpy(dtype=str))
+            part = cells.take(known)
+            if len(part.images) < 8 or c.nunique() < 2:
+                continue
+            name = str(metric)
+            values = c.loc[list(part.images)].to_numpy(dtype=np.float64)
+            for ends in SHARES:
+                spec = Specification(name, ends, "means", coding, adjusted=False)
+                found.append(_at_ends(spec, part, values, rng, alpha))
+            found += _on_curves(name, coding, coded, c, covariates, rng, alpha)
+    return [verdict for verdict in found if verdict is not None]
+
+
+def ends_of(values: Array, share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Images at or below one quantile of complexity, and those above the opposite one."""
+    low = values <= np.quantile(values, share)
+    high = values > np.quantile(values, 1 - share)
+    return low, high
+
+
+def _at_ends(
+    spec: Specification, cells: Cells, values: Array, rng: np.random.Generator, alpha: float
+) -> Verdict | None:
+    from scipy.linalg import block_diag
+
+    masks = ends_of(values, SHARES[spec.ends])
+    if min(mask.sum() for mask in masks) < 2 or (masks[0] & masks[1]).any():
+        return None
+    ends = [cells.take(mask) for mask in masks]
+    found = common_optimum(
+        cells.ks,
+        [end.means() for end in ends],
+        block_diag(*(end.test_covariance() for end in ends)),
+        [len(end.images) for end in ends],
+        rng,
+        alpha=alpha,
+        n_draws=DRAWS,
+    )
+    best = [cells.ks[best_index(end.means())] for end in ends]
+    return Verdict(spec, found.p, found.kept, best[0], best[1])
+
+
+def _on_curves(
+    metric: str,
+    coding: str,
+    rows: pd.DataFrame,
+    c: pd.Series,
+    covariates: Sequence[str],
+    rng: np.random.Generator,
+    alpha: float,
+) -> Iterator[Verdict | None]:
+    scaled = standardise(c.astype(float))
+    used = [name for name in covariates if name != metric]
+    for names in ([], used) if used else ([],):
+        kept = rows[rows["image_id"].isin(scaled.index)].dropna(subset=names)
+        if kept["image_id"].nunique() < 8:
+            continue
+        data = prepare(kept, scaled, names)
+        for curve, link in (("logit", "logit"), ("linear", "identity")):
+            spec = Specification(metric, "±1 SD", curve, coding, bool(names))  # type: ignore[arg-type]
+            try:
+                fitted = fit_curve(data, "saturated", link)  # type: ignore[arg-type]
+            except InputError:
+                continue
+            if fitted.fit.separated or not fitted.fit.converged:
+                continue
+            found = common_on_curve(data, fitted, rng, alpha=alpha, n_draws=DRAWS)
+            at = (
+                max(-1.0, float(np.quantile(data.c, 0.05))),
+                min(1.0, float(np.quantile(data.c, 0.95))),
+            )
+            best = [data.ks[best_index(averaged_curve(data, fitted, x)[0])] for x in at]
+            yield Verdict(spec, found.p, found.kept, best[0], best[1])
+
+
+def as_frame(found: Sequence[Verdict], model: str) -> pd.DataFrame:
+    """Lay verdicts out, one a row.
+
+    Returns
+    -------
+    DataFrame
+        `model`, `metric`, `ends`, `curve`, `coding`, `adjusted`, `p`, `common` (list of int),
+        `best_low`, `best_high`.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "model": model,
+                **vars(verdict.specification),
+                "p": verdict.p,
+                "common": list(verdict.common),
+                "best_low": verdict.best_low,
+                "best_high": verdict.best_high,
+            }
+            for verdict in found
+        ]
+    )
