@@ -23,7 +23,7 @@ from analysis.mixed import (
 from analysis.mixed.clustered import FloatArray, basis_of
 from analysis.mixed.constancy import constant_groups
 from analysis.mixed.grouped import Grouped
-from analysis.mixed.linear_mixed import Profiled, unit_length
+from analysis.mixed.linear_mixed import Profiled, unit_lengths
 from analysis.mixed.logistic_mixed import Laplace
 from analysis.mixed.refit import Refit
 from analysis.mixed.structure import arrange
@@ -101,8 +101,7 @@ def test_groups_sum_to_the_deviance(right: str, family: str) -> None:
     whole = fitted(right, family, **options)
     assert whole.model is not None
     design = whole.model.design
-    scaled, _ = unit_length(design.random)
-    structure = arrange(scaled)
+    structure = arrange(design.random, unit_lengths(design.random))
     basis, transform = basis_of(design.X, design.names)
     trials = np.ones(len(design.y)) if design.trials is None else design.trials
     grouped = Grouped(structure, basis, design.y, trials, linear=family == "gaussian")
@@ -118,10 +117,13 @@ def test_groups_sum_to_the_deviance(right: str, family: str) -> None:
         np.testing.assert_allclose(values.sum(), value, rtol=1e-9)
         np.testing.assert_allclose(slopes.sum(axis=0), slope, atol=1e-5)
         np.testing.assert_allclose(modes, laplace.modes, atol=1e-5)
-        # Group by group: asked for alone, a group gives its own term.
-        some = np.array([3, 7], dtype=np.int64)
-        alone, _ = grouped.at(np.r_[theta, beta], np.zeros(grouped.n_effects), some)
-        np.testing.assert_allclose(alone, values[some], rtol=1e-9)
+        # A group gives its own term: what is there without the others.
+        rows, cells, part = structure.drawn(np.array([3, 7]))
+        alone = Laplace(part, design.y[rows], basis[rows], trials[rows])
+        value, slope = alone.deviance(np.r_[theta, beta])
+        np.testing.assert_allclose(value, values[[3, 7]].sum(), rtol=1e-9)
+        np.testing.assert_allclose(slope, slopes[[3, 7]].sum(axis=0), atol=1e-5)
+        np.testing.assert_allclose(alone.modes, modes[structure.effects(cells, part)], atol=1e-5)
     else:
         profiled = Profiled(structure, design.y, basis, reml=False)
         at = profiled.evaluate(theta)
@@ -141,7 +143,7 @@ def test_groups_refuse_crossed_factors() -> None:
     whole = fitted(CROSSED)
     assert whole.model is not None
     design = whole.model.design
-    structure = arrange(unit_length(design.random)[0])
+    structure = arrange(design.random)
     with pytest.raises(ValueError, match="crossed"):
         Grouped(structure, design.X, design.y, np.ones(len(design.y)), linear=False)
 

@@ -95,6 +95,14 @@ class Nested(System):
             source, lower = above, np.empty((0, 0))
         return logdet
 
+    def logdets(self) -> FloatArray:
+        """Log |V'WV + I| of each outermost group, whose sum is `logdet_effects`."""
+        found = np.zeros(0)
+        for d, store in enumerate(self._stores):
+            own = 2 * np.log(np.diagonal(store)).sum(axis=1)
+            found = own + np.bincount(self.structure.parents[d - 1], found) if d else own
+        return np.asarray(found, dtype=np.float64)
+
     def _room(self, d: int) -> FloatArray:
         """Make room for the matrices of a level; empty beyond the outermost."""
         if d >= len(self._rows):

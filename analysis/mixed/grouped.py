@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
-from analysis.mixed import kernels_groups
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.equations import Nested
+from analysis.mixed.logistic_mixed import Laplace
 from analysis.mixed.structure import IntArray, Structure
+from complexity.errors import InputError
 
+NO_MODES = "the likelihood cannot be had around the estimates; refit in full"
 #: Step of the differences of gradients, in rough standard errors.
 STEP = 1e-2
 #: Step of their second differences.
@@ -43,7 +47,8 @@ class Grouped:
     """Deviances of outermost groups as functions of (theta, beta), or (theta, beta, log sigma).
 
     −2 log-likelihood of a linear model without its constant n log 2π, or the Laplace deviance
-    of a logistic one (`analysis.mixed.logistic_mixed.Laplace`): sums over the groups.
+    of a logistic one (`analysis.mixed.logistic_mixed.Laplace`): sums over the groups. What the
+    engine's kernels sum over all groups is summed here within each.
 
     Parameters
     ----------
@@ -72,76 +77,116 @@ class Grouped:
         if structure.n_crossed:
             raise ValueError("crossed factors bind the groups together")
         self.structure, self.linear = structure, linear
-        rows = structure.rows
-        self.X = np.ascontiguousarray(X[rows])
-        self.y, self.trials = np.ascontiguousarray(y[rows]), np.ascontiguousarray(trials[rows])
-        depth = structure.depth
-        self.n_groups = int(structure.n_levels[depth - 1])
+        self._laplace = None if linear else Laplace(structure, y, X, trials)
+        rows = np.argsort(structure.cell, kind="stable")
+        self._Z, self._X, self._y = structure.Z[rows], X[rows], y[rows]
+        self._trials, self._cell = trials[rows], structure.cell[rows]
+        self._starts = np.searchsorted(self._cell, np.arange(structure.n_cells))
+        self._system = Nested(structure, 1)
+        outermost = structure.level[:, structure.depth - 1]
+        self.n_groups = int(outermost[-1]) + 1
+        self._begin = np.searchsorted(outermost, np.arange(self.n_groups))
+        self._rows = np.bincount(outermost[self._cell]).astype(np.float64)
         self.n_effects = structure.n_chain
-        leaf = structure.level[structure.first[:-1], depth - 1]
-        self._begin = np.searchsorted(leaf, np.arange(self.n_groups + 1)).astype(np.int64)
-        self._column = np.concatenate([[0], np.cumsum(structure.q)]).astype(np.int64)
-        self._most = int(np.diff(self._begin).max())
-        self._all = np.arange(self.n_groups, dtype=np.int64)
+        chain = zip(structure.level.T, structure.n_levels, structure.span, strict=True)
+        #: Outermost group of each effect.
+        self.of_effect = np.concatenate(
+            [np.repeat(_of_groups(level, n, outermost), q) for level, n, q in chain]
+        )
         self.size = len(structure.theta_row) + X.shape[1] + int(linear)
 
-    def with_outcome(self, y: FloatArray) -> Grouped:
-        """Give the same model of another outcome, rows in the order of the design."""
-        return Grouped(self.structure, self._unsorted(self.X), y, self._unsorted(self.trials),
-                       linear=self.linear)  # fmt: skip
-
-    def _unsorted(self, values: FloatArray) -> FloatArray:
-        back = np.empty_like(values)
-        back[self.structure.rows] = values
-        return back
-
-    def at(
-        self, point: FloatArray, modes: FloatArray, which: IntArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Evaluate groups.
+    def at(self, point: FloatArray, modes: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Evaluate all groups.
 
         Parameters
         ----------
         point : ndarray, shape (d,)
         modes : ndarray, shape (effects,)
             Spherical effects to start from; changed to those found.
-        which : ndarray, int64, optional
-            Groups; default all.
 
         Returns
         -------
-        values : ndarray, shape (len(which),)
-            inf where the modes cannot be found.
-        gradients : ndarray, shape (len(which), d)
+        values : ndarray, shape (G,)
+        gradients : ndarray, shape (G, d)
+
+        Raises
+        ------
+        InputError
+            Where the modes cannot be found.
         """
-        s = self.structure
-        which = self._all if which is None else which
-        m, p = len(s.theta_row), self.X.shape[1]
-        values, gradients = np.empty(len(which)), np.empty((len(which), self.size))
-        kernels_groups.evaluate(
-            which,
-            self._begin,
-            s.first,
-            s.closes,
-            s.q,
-            self._column,
-            s.level,
-            s.base,
-            self._most,
-            s.Z @ s.factor(point[:m]),
-            s.Z,
-            self.X,
-            self.y,
-            self.trials,
-            self.X @ point[m : m + p],
-            float(np.exp(point[-1])) if self.linear else 0.0,
-            s.theta_row,
-            s.theta_column,
-            modes,
-            values,
-            gradients,
-        )
+        s, system = self.structure, self._system
+        m, p, kz = len(s.theta_row), self._X.shape[1], self._Z.shape[1]
+        offset = self._X @ point[m : m + p]
+        if self._laplace is not None:
+            self._laplace.modes = modes.copy()
+            if not np.isfinite(self._laplace.deviance(point[: m + p])[0]):
+                raise InputError(NO_MODES)
+            modes[:] = self._laplace.modes
+            score, weights = self._score(offset, self._moved(s.factor(point[:m]), modes))
+        else:
+            score, weights = self._y - offset, np.ones(len(offset))
+        moments = np.empty((kz, kz + 1, s.n_cells))
+        for j in range(kz):
+            right = np.column_stack([self._Z * weights[:, None], score])
+            moments[j] = self._by_cell(self._Z[:, j, None] * right).T
+        if not system.factorise(point[:m], moments):
+            raise InputError(NO_MODES)
+        lower, sigma2 = system.lower, 1.0
+        if self.linear:
+            modes[:] = system.solved()
+            sigma2 = float(np.exp(2 * point[-1]))
+            score = score - self._moved(lower, modes)
+            squares = self._by_group(score**2)
+        else:
+            squares = self._deviances(offset + self._moved(lower, modes))
+        squares = squares + np.bincount(self.of_effect, modes**2)
+        # With the identity for Λ what is had is M⁻¹ itself, not Λ M⁻¹ Λ'.
+        system.lower = np.eye(kz)
+        inverse = system.logdet_slope(moments, np.empty(0), spread=True)[1]
+        system.lower = lower
+        half = np.einsum("ik,kjc->ijc", lower, inverse)
+        inner = 2 * np.einsum("jkc,kac->cja", moments[:, :kz], half)
+        slope = -2 * score / sigma2
+        if not self.linear:
+            spread = np.einsum("ikc,jk->cij", half, lower)[self._cell]
+            leverage = np.einsum("ni,nij,nj->n", self._Z, spread, self._Z)
+            mu = self._y - score / self._trials
+            third = leverage * weights * (1 - 2 * mu)
+            answer = system.solve(self._by_cell(self._Z * third[:, None]))
+            slope += third - weights * self._moved(lower, answer)
+            sums = self._by_cell(self._Z * score[:, None])
+            inner += np.einsum("cj,ca->cja", sums, system.met(answer))
+        sums = self._by_cell(self._Z * slope[:, None])
+        inner += np.einsum("cj,ca->cja", sums, system.met(modes))
+        columns = [inner[:, s.theta_row, s.theta_column], self._by_cell(self._X * slope[:, None])]
+        gradients = np.add.reduceat(np.column_stack(columns), self._begin)
+        values = system.logdets() + squares / sigma2
+        if self.linear:
+            values += self._rows * np.log(sigma2)
+            gradients = np.column_stack([gradients, 2 * self._rows - 2 * squares / sigma2])
         return values, gradients
+
+    def _moved(self, lower: FloatArray, effects: FloatArray) -> FloatArray:
+        """Z Λ times the effects, by row."""
+        met = self._system.met(effects) @ lower.T
+        return np.asarray(np.einsum("nk,nk->n", self._Z, met[self._cell]), dtype=np.float64)
+
+    def _by_cell(self, columns: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(columns, self._starts), dtype=np.float64)
+
+    def _score(self, offset: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
+        mu = expit(offset + moved)
+        return self._trials * (self._y - mu), self._trials * mu * expit(-offset - moved)
+
+    def _deviances(self, eta: FloatArray) -> FloatArray:
+        """−2 log-likelihood of the rows of each group, given the effects."""
+        each = 2 * self._trials * (np.logaddexp(0, eta) - self._y * eta)
+        return self._by_group(each)
+
+    def _by_group(self, values: FloatArray) -> FloatArray:
+        """Sum rows' values within outermost groups."""
+        groups = self.structure.level[self._cell, self.structure.depth - 1]
+        return np.asarray(np.bincount(groups, values), dtype=np.float64)
 
     def around(self, point: FloatArray, errors: FloatArray) -> Local:
         """Differentiate once more, by central differences of the exact gradients.
@@ -184,12 +229,16 @@ class Grouped:
         here = local.gradients.sum(axis=0)
         steps = WIDE * errors
 
+        def slope(aside: FloatArray) -> FloatArray:
+            modes = local.modes + local.sway @ aside
+            if self._laplace is None:
+                return np.asarray(self.at(local.point + aside, modes)[1].sum(axis=0))
+            self._laplace.modes = modes
+            gradient: FloatArray = self._laplace.deviance(local.point + aside)[1]
+            return gradient
+
         def even(aside: FloatArray) -> FloatArray:
-            total = -2 * here
-            for sign in (1.0, -1.0):
-                modes = local.modes + local.sway @ (sign * aside)
-                total = total + self.at(local.point + sign * aside, modes)[1].sum(axis=0)
-            return np.asarray(total, dtype=np.float64)
+            return np.asarray(slope(aside) + slope(-aside) - 2 * here)
 
         axes = np.diag(steps)
         alone = [even(aside) for aside in axes]
@@ -201,3 +250,10 @@ class Grouped:
                 found[j, k] = found[k, j] = both / (steps[j] * steps[k])
         turned = found.transpose(1, 2, 0) + found.transpose(2, 0, 1)
         return np.asarray((found + turned) / 3, dtype=np.float64)
+
+
+def _of_groups(level: IntArray, n_levels: int, outermost: IntArray) -> IntArray:
+    """Outermost group of each group of a level, given both of each cell."""
+    found = np.empty(n_levels, dtype=np.int64)
+    found[level] = outermost
+    return found

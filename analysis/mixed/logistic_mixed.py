@@ -9,6 +9,7 @@ from scipy.special import expit, gammaln
 
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, Rows, aliased
+from analysis.mixed.constancy import constant_groups
 from analysis.mixed.design import Design
 from analysis.mixed.equations import equations
 from analysis.mixed.linear_mixed import (
@@ -233,7 +234,7 @@ def fit_logistic(design: Design) -> Components:
         n_variance=len(theta),
         converged=best.converged,
         singular=best.singular,
-        warnings=(*warnings, *poor_approximation(design, found)),
+        warnings=(*warnings, *poor_approximation(design, found), *constant_groups(design)),
         theta=theta,
         joint=joint,
     )

@@ -84,7 +84,6 @@ class Refits:
             params=fit.params,
             covariances=fit.model.covariances,
             residual_sd=fit.residual_sd,
-            theta=fit.model.theta,
             converged=fit.converged,
             singular=fit.singular,
             searched=True,
@@ -208,7 +207,7 @@ class Refits:
         mixed = self._mixed
         if mixed is None:
             return None
-        if not mixed.by_group:
+        if not mixed.by_group or mixed.structure.n_crossed:
             return "one step needs clusters that hold whole groups, and no crossed factors"
         if self.n_clusters < FEWEST_CLUSTERS:
             return (
@@ -230,7 +229,9 @@ class Refits:
     def can_leave_out(self) -> bool:
         """Say whether `left_out` can be had: groups within clusters, no crossed factors."""
         mixed = self._mixed
-        return mixed is None or (mixed.by_group and not mixed.singular)
+        if mixed is None:
+            return True
+        return mixed.by_group and not mixed.structure.n_crossed and not mixed.singular
 
     def left_out(self, counts: npt.ArrayLike) -> Refit:
         """Approximate `clusters` for counts that are nearly all one, whatever their number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.mixed.clustered import FloatArray, basis_of
 from analysis.mixed.copies import Clusters, copied, copied_blocks, drawn_rows, nested
-from analysis.mixed.design import Design
+from analysis.mixed.design import Design, RandomBlock
 from analysis.mixed.grouped import Grouped, Local
 from analysis.mixed.linear_mixed import (
     Components,
@@ -18,7 +18,7 @@ from analysis.mixed.linear_mixed import (
     covariances,
     fit_linear,
     rough_errors,
-    unit_length,
+    unit_lengths,
 )
 from analysis.mixed.logistic_mixed import Laplace, fit_logistic
 from analysis.mixed.result import MixedFit
@@ -45,8 +45,6 @@ class Refit:
     covariances : tuple of ndarray, shape (q, q)
         Of the random effects, one per block of the design.
     residual_sd : float or None
-    theta : ndarray, shape (m,)
-        As in `analysis.mixed.model.Model`.
     converged : bool
     singular : bool
         A relative factor has a zero on its diagonal.
@@ -57,7 +55,6 @@ class Refit:
     params: FloatArray
     covariances: tuple[FloatArray, ...]
     residual_sd: float | None
-    theta: FloatArray
     converged: bool
     singular: bool
     searched: bool
@@ -72,8 +69,8 @@ class MixedRefits:
         self.clusters = clusters
         self.design = design
         trials = np.ones(len(design.y)) if design.trials is None else design.trials
-        self._scaled, self._lengths = unit_length(design.random)
-        self.structure = arrange(self._scaled)
+        self._lengths = unit_lengths(design.random)
+        self.structure = self._arranged(design.random)
         self._basis, self._transform = basis_of(design.X, design.names)
         self._back = np.asarray(np.linalg.inv(self._transform), dtype=np.float64)
         self._trials = trials
@@ -111,48 +108,70 @@ class MixedRefits:
         assert self.grouped is not None
         return self.grouped.around(self._full, self._errors)
 
+    @property
+    def local_start(self) -> bool:
+        """Draws begin where one step leads, by the outermost groups' own derivatives."""
+        return self.by_group and not self.linear and not self.structure.n_crossed
+
+    # Which coordinates theta has is for these two to know.
+    def _arranged(self, blocks: Sequence[RandomBlock]) -> Structure:
+        """Structure of random blocks with the fit's columns, in the coordinates of its theta."""
+        return arrange(blocks, self._lengths)
+
+    def _covariances(self, theta: FloatArray, sigma: float) -> tuple[FloatArray, ...]:
+        return covariances(theta, self.design.random, self._lengths, sigma)
+
     @cached_property
     def _cluster_of_group(self) -> IntArray:
         assert self.clusters is not None
         s = self.structure
         found = np.empty(int(s.n_levels[s.depth - 1]), dtype=np.int64)
-        found[s.level[:, s.depth - 1]] = self.clusters.codes[s.rows]
+        found[s.level[s.cell, s.depth - 1]] = self.clusters.codes
         return found
 
-    @property
+    @cached_property
     def by_group(self) -> bool:
-        """Draws of clusters are weights of outermost groups."""
-        return (
-            self.clusters is not None
-            and not self.structure.n_crossed
-            and all(nested(block, self.clusters) for block in self.design.random)
+        """Clusters are of whole outermost groups, and cut through each crossed grouping."""
+        if self.clusters is None:
+            return False
+        s, ends = self.structure, np.cumsum(self.structure.span)
+        factor = np.searchsorted(ends, s.theta_row[self._last], side="right")
+        return all(
+            nested(block, self.clusters) == (f < s.depth)
+            for block, f in zip(self.design.random, factor, strict=True)
         )
 
     @cached_property
     def hessian(self) -> FloatArray:
         """Of the deviance at the fit's estimates, made positive definite."""
-        if not self.linear and self.grouped is not None:
-            found = self.local.hessians.sum(axis=0)
-        else:
-            deviance = self._deviance(self.structure, self._rows_y(self.design.y), self._basis)
-            found = np.empty((len(self._point), len(self._point)))
-            for j in range(len(found)):
-                aside = np.zeros(len(found))
-                aside[j] = STEP * self._errors[j]
-                ends = (deviance(self._point + aside)[1], deviance(self._point - aside)[1])
-                found[j] = (ends[0] - ends[1]) / (2 * aside[j])
+        deviance = self._deviance(self.structure, self._rows_y(self.design.y), self._basis)
+        found = np.empty((len(self._point), len(self._point)))
+        for j in range(len(found)):
+            aside = np.zeros(len(found))
+            aside[j] = STEP * self._errors[j]
+            ends = (deviance(self._point + aside)[1], deviance(self._point - aside)[1])
+            found[j] = (ends[0] - ends[1]) / (2 * aside[j])
         return _definite(found, self._errors[: len(found)])
+
+    @cached_property
+    def _moments(self) -> FloatArray:
+        """Sums of a linear model's rows within cells."""
+        y = self._rows_y(self.design.y)
+        return Profiled(self.structure, y, self._basis, reml=self.reml).moments
 
     def prepare(self, *, drawing: bool, one_step: bool) -> None:
         """Compute the cached properties that refits of a kind use."""
         if self.awkward:
             return
-        if not (one_step or (drawing and self.by_group and not self.linear)):
-            _ = self.hessian
+        weighted = drawing and self.by_group
         if one_step:
             _ = self.bend, self._root, self._cluster_of_group
-        elif drawing and self.by_group and not self.linear:
+        elif weighted and self.local_start:
             _ = self.local, self._root, self._cluster_of_group
+        else:
+            _ = self.hessian
+        if weighted and self.linear:
+            _ = self._moments
 
     def _rows_y(self, y: FloatArray) -> FloatArray:
         return y - self._from
@@ -169,13 +188,8 @@ class MixedRefits:
         if not self.awkward:
             if self.linear:
                 found = self._profiled(self.structure, self._rows_y(y), self._basis)
-            elif self.grouped is None:
-                deviance = self._deviance(self.structure, y, self._basis)
-                found = self._settled(self._settle(deviance, self._point, self.hessian))
             else:
-                grouped = self.grouped.with_outcome(y)
-                modes = np.zeros(grouped.n_effects)
-                deviance = _summed(grouped, modes)
+                deviance = self._deviance(self.structure, y, self._basis)
                 found = self._settled(self._settle(deviance, self._point, self.hessian))
             if found is not None:
                 return found
@@ -185,11 +199,7 @@ class MixedRefits:
         """Refit to clusters drawn `counts` times each."""
         assert self.clusters is not None
         if not self.awkward:
-            found = None
-            if self.by_group and not self.linear:
-                found = self._weighted(counts)
-            else:
-                found = self._copied(counts)
+            found = self._drawn(counts)
             if found is not None:
                 return found
         return self._searched(copied(self.design, self.clusters, counts))
@@ -249,38 +259,55 @@ class MixedRefits:
         full = _definite(self.local.hessians.sum(axis=0), self._errors)
         return np.asarray(np.linalg.cholesky(full), dtype=np.float64)
 
-    def _weighted(self, counts: IntArray) -> Refit | None:
-        assert self.grouped is not None
-        weights = counts[self._cluster_of_group].astype(np.float64)
-        which = np.flatnonzero(weights).astype(np.int64)
-        m = len(self.theta)
-        curved = np.tensordot(weights, self.local.hessians[:, m:, m:], axes=1)
-        full = self.local.hessians[:, m:, m:].sum(axis=0)
-        if not np.linalg.eigvalsh(np.linalg.solve(full, curved) + 0)[0] > 1e-8:
-            return None  # a coefficient that the draw cannot tell: the full search names it
-        hessian = self._reweighted(weights)
-        start = self._point + self._step(weights, hessian)
-        modes = self.local.modes.copy()
-        deviance = _summed(
-            self.grouped, modes, which, weights[which], (self.local.point, self.local.sway)
-        )
-        return self._settled(self._settle(deviance, start, hessian))
-
-    def _copied(self, counts: IntArray) -> Refit | None:
+    def _drawn(self, counts: IntArray) -> Refit | None:
         assert self.clusters is not None
-        rows, copy = drawn_rows(self.clusters, counts)
+        cells = None
+        if self.by_group:
+            groups = np.repeat(
+                np.arange(len(self._cluster_of_group)), counts[self._cluster_of_group]
+            )
+            rows, cells, structure = self.structure.drawn(groups)
+        else:
+            rows, copy = drawn_rows(self.clusters, counts)
+            blocks = copied_blocks(self.design.random, self.clusters, rows, copy)
+            structure = self._arranged(blocks)
         X = self._basis[rows]
         if not np.linalg.eigvalsh(X.T @ X / len(X))[0] > 1e-8:
-            return None
-        structure = arrange(copied_blocks(self._scaled, self.clusters, rows, copy))
+            return None  # a coefficient that the draw cannot tell: the full search names it
         y = self._rows_y(self.design.y)[rows]
         if self.linear:
-            return self._profiled(structure, y, X)
-        deviance = self._deviance(structure, y, X, self._trials[rows])
-        return self._settled(self._settle(deviance, self._point, self.hessian))
+            moments = None if cells is None else self._moments[:, :, cells]
+            return self._profiled(structure, y, X, moments)
+        laplace = Laplace(structure, y, X, self._trials[rows])
+        if cells is None or not self.local_start:
+            return self._settled(self._settle(laplace.deviance, self._point, self.hessian))
+        weights = counts[self._cluster_of_group].astype(np.float64)
+        hessian = self._reweighted(weights)
+        start = self._point + self._step(weights, hessian)
+        deviance = self._followed(laplace, self.structure.effects(cells, structure))
+        return self._settled(self._settle(deviance, start, hessian))
 
-    def _profiled(self, structure: Structure, y: FloatArray, X: FloatArray) -> Refit | None:
-        profiled = Profiled(structure, y, X, reml=self.reml)
+    def _followed(self, laplace: Laplace, effects: IntArray) -> Deviance:
+        """Deviance with modes moved along with the point as they do at the fit's estimates."""
+        sway, last = self.local.sway[effects], self.local.point
+        laplace.modes = self.local.modes[effects]
+
+        def deviance(point: FloatArray) -> tuple[float, FloatArray]:
+            nonlocal last
+            laplace.modes = laplace.modes + sway @ (point - last)
+            last = point.copy()
+            return laplace.deviance(point)
+
+        return deviance
+
+    def _profiled(
+        self,
+        structure: Structure,
+        y: FloatArray,
+        X: FloatArray,
+        moments: FloatArray | None = None,
+    ) -> Refit | None:
+        profiled = Profiled(structure, y, X, reml=self.reml, moments=moments)
         found = self._settle(profiled.deviance, self._point, self.hessian)
         at = profiled.evaluate(found.point) if found.converged else None
         if at is None or not at.squares > 0:
@@ -309,8 +336,8 @@ class MixedRefits:
         singular: bool,
         searched: bool,
     ) -> Refit:
-        found = covariances(theta, self._scaled, self._lengths, 1.0 if sigma is None else sigma)
-        return Refit(params, found, sigma, theta, converged, singular, searched)
+        found = self._covariances(theta, 1.0 if sigma is None else sigma)
+        return Refit(params, found, sigma, converged, singular, searched)
 
     def _searched(self, design: Design) -> Refit:
         return searched(design, linear=self.linear, reml=self.reml)
@@ -323,7 +350,6 @@ def searched(design: Design, *, linear: bool, reml: bool) -> Refit:
         params=found.params,
         covariances=found.covariances,
         residual_sd=found.residual_sd,
-        theta=found.theta,
         converged=found.converged,
         singular=found.singular,
         searched=True,
@@ -336,29 +362,3 @@ def _definite(hessian: FloatArray, errors: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh((hessian + hessian.T) / 2 * unit)
     values = np.maximum(values, FLATTEST * float(values[-1]))
     return np.asarray((vectors * values) @ vectors.T / unit, dtype=np.float64)
-
-
-def _summed(
-    grouped: Grouped,
-    modes: FloatArray,
-    which: IntArray | None = None,
-    weights: FloatArray | None = None,
-    known: tuple[FloatArray, FloatArray] | None = None,
-) -> Callable[[FloatArray], tuple[float, FloatArray]]:
-    """Sum groups' deviances; modes go on from the last ones, moved along where it is known how."""
-    last = np.empty(0) if known is None else known[0]
-
-    def deviance(point: FloatArray) -> tuple[float, FloatArray]:
-        nonlocal last
-        if known is not None:
-            modes[:] += known[1] @ (point - last)
-            last = point.copy()
-        values, gradients = grouped.at(point, modes, which)
-        if not np.isfinite(values).all():
-            modes[:] = 0.0
-            return np.inf, np.zeros(len(point))
-        if weights is None:
-            return float(values.sum()), gradients.sum(axis=0)
-        return float(weights @ values), weights @ gradients
-
-    return deviance

@@ -55,4 +55,4 @@ def refit_plain(
 
 
 def _refit(params: FloatArray, sigma: float | None, *, converged: bool = True) -> Refit:
-    return Refit(params, (), sigma, np.empty(0), converged, singular=False, searched=False)
+    return Refit(params, (), sigma, converged, singular=False, searched=False)

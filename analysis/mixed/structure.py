@@ -123,17 +123,60 @@ class Structure:
         """
         rows = np.flatnonzero(kept[self.cell]).astype(np.int64)
         number = np.cumsum(kept) - 1
-        level = self.level[kept]
+        cell = number[self.cell[rows]].astype(np.int64)
+        return rows, self._of(rows, cell, self.level[kept])
+
+    def drawn(self, groups: IntArray) -> tuple[IntArray, IntArray, Structure]:
+        """Put outermost groups of the chain together, whole.
+
+        Parameters
+        ----------
+        groups : ndarray, int64
+            Each time that one is named it is a group of its own, as are the groups in it.
+
+        Returns
+        -------
+        rows : ndarray, int64
+            Row of the design that each row of the new structure is.
+        cells : ndarray, int64
+            Cell that each of its cells is.
+        structure : Structure
+            Its rows stand by cell. Crossed groups keep to be one, however often they are met.
+        """
+        outermost = self.level[:, self.depth - 1]
+        begin = np.searchsorted(outermost, np.arange(outermost[-1] + 2))
+        cells, copy = _ranges(begin[groups], begin[groups + 1])
+        order = np.argsort(self.cell, kind="stable")
+        begin = np.concatenate([[0], np.cumsum(np.bincount(self.cell))])
+        places, cell = _ranges(begin[cells], begin[cells + 1])
+        rows, level = order[places].astype(np.int64), self.level[cells]
+        level[:, self.depth - 1] = copy
+        return rows, cells, self._of(rows, cell, level)
+
+    def effects(self, cells: IntArray, drawn: Structure) -> IntArray:
+        """Which of the chain's effects each of the chain's effects of a `drawn` structure is."""
+        found = []
+        for d in range(self.depth):
+            group = np.empty(int(drawn.n_levels[d]), dtype=np.int64)
+            group[drawn.level[:, d]] = self.level[cells, d]
+            first = self.base[d] + group * self.span[d]
+            found.append((first[:, None] + np.arange(self.span[d])).ravel())
+        return np.concatenate(found)
+
+    def _of(self, rows: IntArray, cell: IntArray, level: IntArray) -> Structure:
+        """Make the structure of some rows, given their cells and the cells' groups."""
         for f in range(self.depth, level.shape[1]):
             level[:, f] = np.unique(level[:, f], return_inverse=True)[1]
-        return rows, _indexed(
-            self.Z[rows],
-            number[self.cell[rows]].astype(np.int64),
-            (self.theta_row, self.theta_column, self.diagonal),
-            level,
-            self.span,
-            self.depth,
-        )
+        thetas = self.theta_row, self.theta_column, self.diagonal
+        return _indexed(self.Z[rows], cell, thetas, level, self.span, self.depth)
+
+
+def _ranges(start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
+    """Put ranges of whole numbers in a row; also tell which range each number is of."""
+    size = stop - start
+    which = np.repeat(np.arange(len(size)), size)
+    begin = np.cumsum(size) - size
+    return (start - begin)[which] + np.arange(len(which)), which
 
 
 @dataclass(frozen=True, eq=False)
