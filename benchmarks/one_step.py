@@ -39,13 +39,14 @@ def main() -> None:
     outcome = "y" if options.family == "binomial" else "ms"
     whole = fit(f"{outcome} ~ {FIXED} + {options.random}", data, family=options.family)
     print(f"{whole.formula}, {options.family}: {whole.n_obs:,} rows, seed {options.seed}")
-    print(*whole.warnings, sep="\n")
-    refits = Refits(whole)
-    refused = refits.one_step_refused()
+    for warning in whole.warnings:
+        print(warning)
     # Scores and Hessians are had once, compiled code is loaded.
     began = time.process_time()
+    refits = Refits(whole)
     refits.clusters(np.ones(refits.n_clusters, dtype=np.int64))
     seconds = np.array([time.process_time() - began, 0.0])
+    refused = refits.one_step_refused()
     if refused is None:
         refits.one_step(np.ones(refits.n_clusters, dtype=np.int64))
         seconds[1] = time.process_time() - began - seconds[0]
