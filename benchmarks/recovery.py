@@ -192,20 +192,19 @@ def few_rows(lines: list[str]) -> list[str]:
     if name not in lines:
         return []
     own = lines[lines.index(name) :]
-    row = next(line for line in own if line.startswith("| image:question x |"))
-    singular = next(line for line in own if "; singular " in line).partition("singular ")[2]
+    rows = [line for line in own if line.startswith("| image:question")][:2]
+    share = next(line for line in own if "; singular " in line).partition("singular ")[2]
     return [
-        "Laplace's approximation is good up to standard deviations of 3 where groups have many rows; "
-        "with few binary rows a group it is not, however small the standard deviations: with 6 rows "
-        "a question those of questions come out too low, and a slope by question most of all, its "
-        f"share of singular fits {singular.partition(',')[0]} ({POOR}):",
+        "Laplace's approximation is good up to standard deviations of 3 where groups have many "
+        "rows, but poor with few binary rows a group, however small the standard deviations: with "
+        "6 rows a question those of questions come out too low, that of a slope by question most "
+        f"of all, and {share.partition(',')[0]} of the fits are singular ({POOR}):",
         "",
         "| SD of random effects | truth | mean | bias |",
         "|---|---|---|---|",
-        row,
+        *rows,
         "",
-        "With so few rows let intercepts alone vary by question, or have the bias simulated "
-        "(`analysis.mixed.correct`).",
+        "`analysis.mixed.correct` simulates how large the bias is in a design of one's own.",
         "",
     ]
 
