@@ -188,6 +188,17 @@ def test_clusters_may_hold_several_groups() -> None:
     agree(refits, refits.clusters(counts), refits.clusters_slowly(counts), whole.bse)
 
 
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_crossed_groups_within_clusters_are_new_in_every_copy(family: Any) -> None:
+    """Seats cross images, but each seat is in one wing."""
+    data = answers().assign(seat=lambda d: d["wing"] * 3 + d["question"] % 3)
+    outcome = "y" if family == "binomial" else "ms"
+    whole = fit(f"{outcome} ~ x + (1 | image) + (1 | seat)", data, family=family)
+    refits = Refits(whole, data["wing"].to_numpy())
+    counts = drawn(12, 1)
+    agree(refits, refits.clusters(counts), refits.clusters_slowly(counts), whole.bse)
+
+
 def test_draws_with_trials() -> None:
     whole = fitted(NESTED, weights="trials")
     refits = Refits(whole)

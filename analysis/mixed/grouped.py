@@ -90,7 +90,7 @@ class Grouped:
         self.n_effects = structure.n_chain
         chain = zip(structure.level.T, structure.n_levels, structure.span, strict=True)
         #: Outermost group of each effect.
-        self.of_effect = np.concatenate(
+        self._of_effect = np.concatenate(
             [np.repeat(_of_groups(level, n, outermost), q) for level, n, q in chain]
         )
         self.size = len(structure.theta_row) + X.shape[1] + int(linear)
@@ -139,7 +139,7 @@ class Grouped:
             squares = self._by_group(score**2)
         else:
             squares = self._deviances(offset + self._moved(lower, modes))
-        squares = squares + np.bincount(self.of_effect, modes**2)
+        squares = squares + np.bincount(self._of_effect, modes**2)
         # With the identity for Λ what is had is M⁻¹ itself, not Λ M⁻¹ Λ'.
         system.lower = np.eye(kz)
         inverse = system.logdet_slope(moments, np.empty(0), spread=True)[1]
