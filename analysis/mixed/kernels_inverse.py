@@ -35,13 +35,15 @@ def invert(
     border: FloatArray,
     leverage: FloatArray,
     slope: FloatArray,
+    own: FloatArray,
 ) -> None:
     """Walk over the inverse's blocks that rows meet (Takahashi's recursion, outermost first).
 
     `border` is the inverse of the border's matrix. With v = (V, X) a row and M the matrix,
     fills ``leverage`` with V M⁻¹ V' of each row (not from moments), and adds to ``slope``
     (kz, kz) the sums of w z (M⁻¹v)', z a row of Z: half the derivative of log |M| to the
-    relative factors.
+    relative factors. Fills ``own`` (chain effects, columns of the widest level; empty to leave
+    it) with each group's own block of M⁻¹, a row an effect.
     """
     depth, p, kz = q.shape[0], X.shape[1], V.shape[1]
     n_crossed = width.shape[0]
@@ -52,8 +54,10 @@ def invert(
     summed = moments.shape[0] > 0
     half = np.empty(kz + p)
     count = np.zeros(depth, dtype=np.int64)
+    begin = np.zeros(depth, dtype=np.int64)
     for d in range(1, depth):
         count[d - 1] = offset[d] - offset[d - 1]
+        begin[d] = begin[d - 1] + count[d - 1] * q[d - 1]
     count[depth - 1] = ptr.shape[0] - 1 - offset[depth - 1]
     values = np.empty(kz + p)
     at = np.empty(kz + p, dtype=np.int64)
@@ -129,6 +133,11 @@ def invert(
                     for k in range(r):
                         v += A[a, qd + k] * K[b, k]
                     A[a, b] -= v
+            if own.shape[0] > 0:
+                out = begin[d] + count[d] * qd
+                for a in range(qd):
+                    for b in range(qd):
+                        own[out + a, b] = A[a, b]
         A = work[0]
         if summed:
             C = moments[leaf]

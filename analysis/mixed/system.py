@@ -180,7 +180,30 @@ class System:
         half = np.asarray(solve_triangular(corner, np.eye(self.p)), dtype=np.float64)
         return half @ half.T
 
-    def logdet_slope(self, weights: FloatArray, *, fixed: bool) -> tuple[FloatArray, FloatArray]:
+    def own_blocks(self) -> FloatArray:
+        """Each group's own block of (V'WV + I)⁻¹, for systems without fixed effects.
+
+        Returns
+        -------
+        ndarray, shape (effects, columns of the widest factor)
+            A row an effect, in the order of `solve`; the columns are the effects of its group,
+            zero where a factor has fewer.
+        """
+        s = self.structure
+        own = np.zeros((s.n_chain + s.n_crossed, int(s.span.max())))
+        self.logdet_slope(np.ones(len(self.V)), fixed=False, own=own[: s.n_chain])
+        if s.n_crossed:
+            half = solve_triangular(self._border, np.eye(s.n_crossed))
+            border = half @ half.T
+            for f in range(s.depth, len(s.span)):
+                for first in range(s.base[f], s.base[f] + s.n_levels[f] * s.span[f], s.span[f]):
+                    at = slice(first - s.n_chain, first - s.n_chain + s.span[f])
+                    own[first : first + s.span[f], : s.span[f]] = border[at, at]
+        return own
+
+    def logdet_slope(
+        self, weights: FloatArray, *, fixed: bool, own: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Half the derivative of log |M| to the relative factor, at constant weights.
 
         Parameters
@@ -188,6 +211,8 @@ class System:
         weights : ndarray, shape (n,)
         fixed : bool
             Of log |M|; else of log |V'WV + I|.
+        own : ndarray, shape (chain effects, columns of the widest factor), optional
+            Filled with each group's own block of the inverse (see `own_blocks`).
 
         Returns
         -------
@@ -226,6 +251,7 @@ class System:
             border,
             leverage,
             slope,
+            np.empty((0, 0)) if own is None else own,
         )
         return leverage, slope
 
