@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from analysis.mixed.fitting import fit
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
+    from analysis.mixed.modes import mode_covariance, random_effects
+    from analysis.mixed.predicting import predict, predictions, residuals
     from analysis.mixed.result import MixedFit, VarianceComponent
     from analysis.mixed.wald import WaldTest, wald_test
 
@@ -21,6 +23,11 @@ _HOMES = {
     "fit": "fitting",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
+    "mode_covariance": "modes",
+    "predict": "predicting",
+    "predictions": "predicting",
+    "random_effects": "modes",
+    "residuals": "predicting",
     "wald_test": "wald",
 }
 __all__ = [
@@ -31,6 +38,11 @@ __all__ = [
     "fit",
     "linear_clustered",
     "logit_clustered",
+    "mode_covariance",
+    "predict",
+    "predictions",
+    "random_effects",
+    "residuals",
     "wald_test",
 ]
 
