@@ -38,7 +38,7 @@ def test_conditional_covariances_are_blocks_of_the_dense_inverse(random: str, ou
     )
     assert found.model is not None
     design = found.model.design
-    modes = modes_of(found)
+    modes = modes_of(found).blocks
     eta = design.X @ found.params
     for block, of_block in zip(design.random, modes, strict=True):
         eta = eta + (block.Z * of_block.values[block.codes]).sum(axis=1)
@@ -53,6 +53,9 @@ def test_conditional_covariances_are_blocks_of_the_dense_inverse(random: str, ou
     lowers = [_root(covariance) for covariance in found.model.covariances]
     V = dense(design, np.concatenate([lower[np.tril_indices(len(lower))] for lower in lowers]))
     inverse = np.linalg.inv((V * weights[:, None]).T @ V + np.eye(V.shape[1]))
+    np.testing.assert_allclose(
+        modes_of(found).variance, np.einsum("ni,ij,nj->n", V, inverse, V), rtol=1e-6, atol=1e-9
+    )
     slope, start = V.T @ score, 0
     for block, of_block, lower in zip(design.random, modes, lowers, strict=True):
         q, stop = len(lower), start + block.n_levels * len(lower)

@@ -35,11 +35,7 @@ def averaged(eta: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatAr
     """
     sd = np.sqrt(np.maximum(variance, 0.0))
     mean, to_eta, to_variance = (np.empty(len(eta)) for _ in range(3))
-    step = min(0.7, 0.6 / max(float(sd.max(initial=0.0)), 1e-9))
-    count = int(np.ceil(_REACH / max(step, 0.02)))
-    nodes = np.linspace(-_REACH, _REACH, 2 * count + 1)
-    weights = np.exp(-(nodes**2) / 2)
-    weights /= weights.sum()
+    nodes, weights = normal_rule(float(sd.max(initial=0.0)))
     rows = max(1, _AT_ONCE // len(nodes))
     for first in range(0, len(eta), rows):
         part = slice(first, first + rows)
@@ -49,3 +45,12 @@ def averaged(eta: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatAr
         to_eta[part] = slope @ weights
         to_variance[part] = (slope * (1 - 2 * value)) @ weights / 2
     return mean, to_eta, to_variance
+
+
+def normal_rule(sd: float) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights (adding to 1) for means of smooth functions of sd times a normal."""
+    step = max(0.02, min(0.7, 0.6 / max(sd, 1e-9)))
+    count = int(np.ceil(_REACH / step)) if sd > 0 else 0
+    nodes = np.linspace(-_REACH, _REACH, 2 * count + 1) if count else np.zeros(1)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, weights / weights.sum()

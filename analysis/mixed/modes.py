@@ -38,7 +38,23 @@ class Modes:
     covariances: FloatArray
 
 
-_KNOWN: WeakKeyDictionary[MixedFit, tuple[Modes, ...]] = WeakKeyDictionary()
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All modes of a fit.
+
+    Attributes
+    ----------
+    blocks : tuple of Modes
+        One per block of the design.
+    variance : ndarray, shape (n,)
+        Variance of the random effects in each row's linear predictor, given the outcomes.
+    """
+
+    blocks: tuple[Modes, ...]
+    variance: FloatArray
+
+
+_KNOWN: WeakKeyDictionary[MixedFit, Found] = WeakKeyDictionary()
 
 
 def random_effects(fit: MixedFit) -> pd.DataFrame:
@@ -72,7 +88,7 @@ def random_effects(fit: MixedFit) -> pd.DataFrame:
     model = model_of(fit)
     parts = []
     for block, labels, modes in zip(
-        model.design.random, _labels(model.design), modes_of(fit), strict=True
+        model.design.random, labels_of(model.design), modes_of(fit).blocks, strict=True
     ):
         sds = np.sqrt(np.maximum(np.diagonal(modes.covariances, axis1=1, axis2=2), 0))
         order = np.argsort(labels, kind="stable")
@@ -122,7 +138,7 @@ def mode_covariance(fit: MixedFit, group: str, level: str) -> pd.DataFrame:
     names: list[str] = []
     found: list[FloatArray] = []
     for block, labels, modes in zip(
-        model.design.random, _labels(model.design), modes_of(fit), strict=True
+        model.design.random, labels_of(model.design), modes_of(fit).blocks, strict=True
     ):
         if block.group != group:
             continue
@@ -157,16 +173,17 @@ def model_of(fit: MixedFit, *, mixed: bool = True) -> Model:
     return fit.model
 
 
-def modes_of(fit: MixedFit) -> tuple[Modes, ...]:
+def modes_of(fit: MixedFit) -> Found:
     """Modes of every block of the design, computed once for a fit; none without random terms."""
     if fit not in _KNOWN:
         model = model_of(fit, mixed=False)
-        _KNOWN[fit] = _find(fit, model) if model.design.random else ()
+        none = Found((), np.zeros(len(model.design.y)))
+        _KNOWN[fit] = _find(fit, model) if model.design.random else none
     return _KNOWN[fit]
 
 
 @one_thread
-def _find(fit: MixedFit, model: Model) -> tuple[Modes, ...]:
+def _find(fit: MixedFit, model: Model) -> Found:
     from analysis.mixed.assemble import ready
     from analysis.mixed.linear_mixed import unit_length
     from analysis.mixed.structure import arrange
@@ -178,7 +195,7 @@ def _find(fit: MixedFit, model: Model) -> tuple[Modes, ...]:
     solved = _linear if fit.family == "gaussian" else _logistic
     system, effects = solved(structure, design, model.theta, fit.params)
     sigma = 1.0 if fit.residual_sd is None else fit.residual_sd
-    own = system.own_blocks()
+    own, leverage = system.own_blocks()
     # A block's columns begin at the row of its first parameter.
     at, found = 0, []
     widths = np.cumsum(structure.span)
@@ -197,7 +214,9 @@ def _find(fit: MixedFit, model: Model) -> tuple[Modes, ...]:
         values = effects[rows].reshape(levels, span)[place] @ lower.T
         inverse = own[rows, :span].reshape(levels, span, span)[place]
         found.append(Modes(values, sigma**2 * (lower @ inverse @ lower.T)))
-    return tuple(found)
+    variance = np.empty(len(leverage))
+    variance[structure.rows] = sigma**2 * leverage
+    return Found(tuple(found), variance)
 
 
 def _linear(
@@ -226,7 +245,8 @@ def _logistic(
     return laplace.system, laplace.modes
 
 
-def _labels(design: Design) -> list[npt.NDArray[np.object_]]:
+def labels_of(design: Design) -> list[npt.NDArray[np.object_]]:
+    """Name the groups of each block as lme4 does, in the order of its codes."""
     assert design.encoder is not None
     found = []
     for block, grouping in zip(design.random, design.encoder.groupings, strict=True):

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri, stdtrit, xlogy
 
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.design import Design
 from analysis.mixed.encoding import Encoder
 from analysis.mixed.integrating import averaged
 from analysis.mixed.model import Model
@@ -185,13 +186,18 @@ def residuals(fit: MixedFit, kind: Residual = "response") -> FloatArray:
         return raw / fit.residual_sd if kind == "scaled" and fit.residual_sd else raw
     if kind == "response":
         return raw
-    trials = np.ones(len(raw)) if design.trials is None else design.trials
+    trials = trials_of(design)
     if kind in ("pearson", "scaled"):
         return np.asarray(raw * np.sqrt(trials / np.maximum(mu * (1 - mu), 1e-300)))
     y = design.y
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = 2 * trials * (xlogy(y, y / mu) + xlogy(1 - y, (1 - y) / (1 - mu)))
     return np.asarray(np.sign(raw) * np.sqrt(np.maximum(parts, 0.0)))
+
+
+def trials_of(design: Design) -> FloatArray:
+    """Trials that each row stands for, shape (n_obs,): ones where none were given."""
+    return np.ones(len(design.y)) if design.trials is None else design.trials
 
 
 def random_variance(model: Model, Z: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -271,7 +277,7 @@ def _rows(fit: MixedFit, data: pd.DataFrame | None, kind: Kind, new: NewLevels) 
                 _check_levels(encoder, codes, frame)
     shift, variance, slope = np.zeros(len(X)), np.zeros(len(X)), np.zeros((len(X), 0))
     if kind == "conditional" and blocks:
-        for modes, columns, code in zip(modes_of(fit), Z, codes, strict=True):
+        for modes, columns, code in zip(modes_of(fit).blocks, Z, codes, strict=True):
             effects = np.where(code[:, None] >= 0, modes.values[code], 0.0)
             shift += (columns * effects).sum(axis=1)
     elif kind == "population" and blocks and fit.family == "binomial":

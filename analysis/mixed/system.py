@@ -180,18 +180,21 @@ class System:
         half = np.asarray(solve_triangular(corner, np.eye(self.p)), dtype=np.float64)
         return half @ half.T
 
-    def own_blocks(self) -> FloatArray:
+    def own_blocks(self) -> tuple[FloatArray, FloatArray]:
         """Each group's own block of (V'WV + I)⁻¹, for systems without fixed effects.
 
         Returns
         -------
-        ndarray, shape (effects, columns of the widest factor)
+        own : ndarray, shape (effects, columns of the widest factor)
             A row an effect, in the order of `solve`; the columns are the effects of its group,
             zero where a factor has fewer.
+        leverage : ndarray, shape (n,)
+            v (V'WV + I)⁻¹ v' of each row v of V.
         """
         s = self.structure
         own = np.zeros((s.n_chain + s.n_crossed, int(s.span.max())))
-        self.logdet_slope(np.ones(len(self.V)), fixed=False, own=own[: s.n_chain])
+        ones = np.ones(len(self.V))
+        leverage, _ = self.logdet_slope(ones, fixed=False, own=own[: s.n_chain])
         if s.n_crossed:
             half = solve_triangular(self._border, np.eye(s.n_crossed))
             border = half @ half.T
@@ -199,7 +202,7 @@ class System:
                 for first in range(s.base[f], s.base[f] + s.n_levels[f] * s.span[f], s.span[f]):
                     at = slice(first - s.n_chain, first - s.n_chain + s.span[f])
                     own[first : first + s.span[f], : s.span[f]] = border[at, at]
-        return own
+        return own, leverage
 
     def logdet_slope(
         self, weights: FloatArray, *, fixed: bool, own: FloatArray | None = None
