@@ -89,7 +89,7 @@ def lr_test(smaller: MixedFit, larger: MixedFit) -> LikelihoodRatioTest:
         _check_likelihood(fit)
     one, two = model_of(smaller, mixed=False).design, model_of(larger, mixed=False).design
     _check_alike(smaller, larger, one, two)
-    df = _parameters(larger) - _parameters(smaller)
+    df = parameters(larger) - parameters(smaller)
     if df <= 0:
         raise InputError(
             f"'{larger.formula}' has not more parameters than '{smaller.formula}': give the "
@@ -180,7 +180,7 @@ def _check_alike(smaller: MixedFit, larger: MixedFit, one: Design, two: Design) 
         )
 
 
-def _parameters(fit: MixedFit) -> int:
+def parameters(fit: MixedFit) -> int:
     """Count fixed effects and parameters of the random effects; the residual is in both fits."""
     return len(fit.params) + len(model_of(fit, mixed=False).theta)
 
