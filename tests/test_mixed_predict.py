@@ -181,6 +181,8 @@ def test_what_cannot_be_predicted_is_said() -> None:
         residuals(found, "pearsn")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="confidence level"):
         predictions(found, rows, level=95)
+    with pytest.raises(InputError, match="in a DataFrame, not in a dict"):
+        predict(found, {"x": [1]})  # type: ignore[arg-type]
     seen = rows.assign(image=["i01", "zz", "zy", "zz"])
     with pytest.raises(InputError, match=r"has not seen 'image' zz, zy"):
         predict(found, seen)

@@ -262,6 +262,8 @@ def _rows(fit: MixedFit, data: pd.DataFrame | None, kind: Kind, new: NewLevels) 
         X, Z = design.X, [block.Z for block in blocks]
         codes = [block.codes for block in blocks]
     else:
+        if not isinstance(data, pd.DataFrame):
+            raise InputError(f"rows to predict come in a DataFrame, not in a {type(data).__name__}")
         assert encoder is not None
         frame, complete = _complete(encoder, data, kind)
         if not complete.any():
