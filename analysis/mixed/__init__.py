@@ -7,30 +7,57 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.mixed.clustered import ClusteredFit
+    from analysis.mixed.comparing import LikelihoodRatioTest, lr_test
+    from analysis.mixed.diagnostics import Diagnostics, diagnose
+    from analysis.mixed.explained import icc, r_squared
     from analysis.mixed.fitting import fit
     from analysis.mixed.linear import linear_clustered
     from analysis.mixed.logit import logit_clustered
+    from analysis.mixed.modes import mode_covariance, random_effects
+    from analysis.mixed.predicting import predict, predictions, residuals
     from analysis.mixed.result import MixedFit, VarianceComponent
     from analysis.mixed.wald import WaldTest, wald_test
 
 _HOMES = {
     "ClusteredFit": "clustered",
+    "Diagnostics": "diagnostics",
+    "LikelihoodRatioTest": "comparing",
     "MixedFit": "result",
     "VarianceComponent": "result",
     "WaldTest": "wald",
+    "diagnose": "diagnostics",
     "fit": "fitting",
+    "icc": "explained",
     "linear_clustered": "linear",
     "logit_clustered": "logit",
+    "lr_test": "comparing",
+    "mode_covariance": "modes",
+    "predict": "predicting",
+    "predictions": "predicting",
+    "r_squared": "explained",
+    "random_effects": "modes",
+    "residuals": "predicting",
     "wald_test": "wald",
 }
 __all__ = [
     "ClusteredFit",
+    "Diagnostics",
+    "LikelihoodRatioTest",
     "MixedFit",
     "VarianceComponent",
     "WaldTest",
+    "diagnose",
     "fit",
+    "icc",
     "linear_clustered",
     "logit_clustered",
+    "lr_test",
+    "mode_covariance",
+    "predict",
+    "predictions",
+    "r_squared",
+    "random_effects",
+    "residuals",
     "wald_test",
 ]
 
