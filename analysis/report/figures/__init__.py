@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.report.figures.accuracy import accuracy_curves
+from analysis.report.figures.diagnostics import fit_diagnostics
 from analysis.report.figures.examples import example_images
 from analysis.report.figures.frontier import frontier
 from analysis.report.figures.latency import latency_curves
@@ -13,6 +14,7 @@ from analysis.report.figures.specifications import specification_curve
 __all__ = [
     "accuracy_curves",
     "example_images",
+    "fit_diagnostics",
     "frontier",
     "latency_curves",
     "optimal_k",
