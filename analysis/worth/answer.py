@@ -32,7 +32,10 @@ class LatencyBasis:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its standard error and 95 % interval (normal, clustered by image)."""
+    """An estimate with its standard error and 95 % interval.
+
+    Normal, clustered by image and widened for what the folds share (`cross_fit.changes`).
+    """
 
     estimate: float
     se: float

@@ -14,7 +14,7 @@ from complexity.buckets import ConstantMetric, cut
 
 Array = NDArray[np.float64]
 Z95 = 1.959964
-N_FOLDS = 5
+N_FOLDS = 4
 N_REPEATS = 20
 
 
@@ -179,7 +179,7 @@ def policy_value(
         times = np.bincount(np.asarray(picks, dtype=np.intp), minlength=n_k)
         shares.append(_shares(data.ks, times))
     moved = (found.chosen != found.single) @ data.counts / data.counts.sum()
-    accuracy, ms, utility = changes(data, found.chosen, found.single, price)
+    accuracy, ms, utility = changes(data, found.chosen, found.single, price, n_folds)
     return PolicyValue(
         policy=rule.name,
         price=price,
@@ -203,15 +203,17 @@ def policy_value(
 
 
 def changes(
-    data: ByImage, chosen: Indices, single: Indices, price: float | None
+    data: ByImage, chosen: Indices, single: Indices, price: float | None, n_folds: int = N_FOLDS
 ) -> tuple[Interval, Interval | None, Interval | None]:
     """Estimate chosen less single k in accuracy, latency and utility, clustered by image.
 
     With d_ri the sum of an image's differences when it was held out in repeat r and n_i its
-    questions, the estimate is ``v = sum_ri d_ri / (R sum_i n_i)``; the variance is the mean
-    over repeats of ``sum_i (d_ri - n_i v)^2 / (sum n_i)^2``, times G / (G - 1). Averaging d
-    over repeats first would leave out what differs between the policies learned, and folds
-    share their training images: then intervals are too short where policies are unstable.
+    questions, the estimate is ``v = sum_ri d_ri / (R sum_i n_i)``. One repeat's variance is
+    ``sum_i (d_ri - n_i v)^2 / (sum n_i)^2 * G / (G - 1)``; their mean is widened by
+    ``1/R + F/(F - 1)``, F the number of folds, after Nadeau and Bengio (2003), because policies
+    learned on shared images err together. Averaging d over repeats first would be shorter,
+    and wrong: what differs between the policies would drop out
+    (`benchmarks/cross_fitted_value.py`).
 
     Parameters
     ----------
@@ -221,20 +223,32 @@ def changes(
         Positions of the k that each image is asked at.
     price : float or None
         Accuracy per ms; None: no utility.
+    n_folds : int
+        Folds behind one repeat.
 
     Returns
     -------
     accuracy, ms, utility : Interval or None
         Latency is None where there is none, utility where there is no price either.
+
+    References
+    ----------
+    Nadeau, C., & Bengio, Y. (2003). Inference for the generalization error. Machine Learning,
+    52(3), 239-281. doi:10.1023/A:1024068626366
     """
+    widening = 1 / len(chosen) + n_folds / (n_folds - 1)
     accuracy, of_accuracy = _influence(data.sums, data.counts, chosen, single)
     if data.ms_sums is None or data.ms_counts is None:
-        return _interval(accuracy, of_accuracy), None, None
+        return _interval(accuracy, of_accuracy, widening), None, None
     ms, of_ms = _influence(data.ms_sums, data.ms_counts, chosen, single)
     utility = None
     if price is not None:
-        utility = _interval(accuracy - price * ms, of_accuracy - price * of_ms)
-    return _interval(accuracy, of_accuracy), _interval(ms, of_ms), utility
+        utility = _interval(accuracy - price * ms, of_accuracy - price * of_ms, widening)
+    return (
+        _interval(accuracy, of_accuracy, widening),
+        _interval(ms, of_ms, widening),
+        utility,
+    )
 
 
 def _influence(sums: Array, counts: Array, chosen: Indices, single: Indices) -> tuple[float, Array]:
@@ -245,10 +259,10 @@ def _influence(sums: Array, counts: Array, chosen: Indices, single: Indices) -> 
     return estimate, (difference - counts * estimate) / total
 
 
-def _interval(estimate: float, influence: Array) -> Interval:
+def _interval(estimate: float, influence: Array, widening: float) -> Interval:
     n_images = influence.shape[1]
     variance = (influence**2).sum(axis=1).mean() * n_images / (n_images - 1)
-    se = float(np.sqrt(variance))
+    se = float(np.sqrt(variance * widening))
     return Interval(estimate, se, estimate - Z95 * se, estimate + Z95 * se)
 
 
