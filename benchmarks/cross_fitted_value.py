@@ -243,43 +243,48 @@ def main() -> None:
         write_text(chosen.out, page(rows, chosen.sets, chosen.seed))
 
 
+ABOUT = """\
+# Cross-fitted value of choosing k by complexity
+
+```sh
+python benchmarks/cross_fitted_value.py --sets {sets} --out docs/cross_fitted_value.md
+```
+
+Seed {seed}, {sets} simulated data sets a cell, {n_questions} questions an image, k = 1 to 16
+(8 values), {n_buckets} quantile buckets, {n_folds} folds × {n_repeats} draws. Answers of an image, and
+of a question at different k, are correlated; images have k curves of their own. Policy less best
+single k, in accuracy points (utility at 0.5 points per ms; ms for equal accuracy).
+
+*true*: mean true value of the very policies that were learned; *bias*: estimate less that;
+*in-sample*: learned and valued on all images; *optimism*: that less the policy's true value; *SD*:
+of estimate less true; *SE*: root mean square of the one reported; *covers*: share of 95 % intervals
+that hold the true value of the policies learned; *covers mean*: that hold its mean over data sets;
+*averaged*: as *covers*, with differences averaged over draws of folds first and no widening (not
+used).
+
+| {names} |
+|{rule}|
+"""
+NAMES = (
+    *("design", "chosen for", "images", "true", "estimate", "bias (SE)", "in-sample"),
+    *("optimism (SE)", "SD", "SE", "covers", "covers mean", "averaged"),
+)
+
+
 def page(rows: list[str], sets: int, seed: int) -> str:
     """Spell the table with what it means."""
-    names = (
-        "design | chosen for | images | true | estimate | bias (SE) | in-sample | optimism (SE) "
+    about = ABOUT.format(
+        sets=sets,
+        seed=seed,
+        n_questions=N_QUESTIONS,
+        n_buckets=N_BUCKETS,
+        n_folds=N_FOLDS,
+        n_repeats=N_REPEATS,
+        names=" | ".join(NAMES),
+        rule="|".join("---" for _ in NAMES),
     )
-    names += "| SD | SE | covers | covers mean | covers, averaged"
-    return (
-        "\n".join(
-            [
-                "# Cross-fitted value of choosing k by complexity: operating characteristics",
-                "",
-                f"`python benchmarks/cross_fitted_value.py --sets {sets} --seed {seed} "
-                "--out docs/cross_fitted_value.md`",
-                "",
-                f"{sets} simulated data sets a cell, {N_QUESTIONS} questions an image, k = 1 to 16 "
-                f"(8 values), {N_BUCKETS} quantile buckets, {N_FOLDS} folds × {N_REPEATS} draws. "
-                "Answers of an image, and of a question at different k, are correlated; images have "
-                "k curves of their own. Policy less best single k in accuracy points (utility at 0.5 "
-                "points per ms; ms for equal accuracy).",
-                "",
-                "*true*: mean true value of the very policies that were learned; *bias*: estimate "
-                "less that; *in-sample*: learned and valued on all images, *optimism*: less that "
-                "policy's true value; *SD*: of estimate less true, *SE*: root mean square of the one "
-                "reported; *covers*: share of 95 % intervals that hold the true value of the "
-                "policies learned, *covers mean*: that hold its mean over data sets; *averaged*: the "
-                "same as *covers* with differences averaged over draws first and no widening (not "
-                "used).",
-                "",
-                f"| {names} |",
-                f"|{'---|' * (names.count('|') + 1)}",
-                *rows,
-                "",
-                *(f"* {d.name}: {d.what}." for d in DESIGNS),
-            ]
-        )
-        + "\n"
-    )
+    designs = [f"* {d.name}: {d.what}." for d in DESIGNS]
+    return about + "\n".join([*rows, "", *designs]) + "\n"
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def answer_text(study: Study, folder: Path) -> str:
         lines += [line for item in latency for line in _indented(item)]
     path = folder / "worth" / f"{primary.metric}.json"
     worths = [w for w in _read(path) if primary.model in ("all", w["model"])]
-    worth = worth_sentences(worths)
+    timed = study.manifest.analysis.latency
+    worth = worth_sentences(worths, None if timed is None else (timed.device, timed.phase))
     if worth:
         lines += ["", "Worth", *(line for item in worth for line in _indented(item))]
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]

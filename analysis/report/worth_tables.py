@@ -122,7 +122,10 @@ def _policy_row(row: dict[Any, Any]) -> dict[str, Any]:
 
     def bare(kind: str) -> str:
         value = row[f"{own}_{kind}"]
-        return f"{numerals.signed(value, 2)} ms" if own == "ms" else numerals.points(value, 2)
+        if own != "ms":
+            return numerals.points(value, 2)
+        lost = numerals.points(row[f"accuracy_{kind}"], 2)
+        return f"{numerals.signed(value, 2)} ms, {lost}"
 
     return {
         "model": row["model"],

@@ -6,19 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.numerals import k_list, number, signed, significant
+from analysis.report.names import readable
 
 ALL = "all"
 #: Models named in a sentence; the tables have them all.
 SHOWN = 4
 
 
-def worth_sentences(worths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Spell the worth of k over models in at most three sentences and a hint.
+def worth_sentences(
+    worths: Sequence[Mapping[str, Any]], choice: tuple[str, str] | None = None
+) -> list[str]:
+    """Spell the worth of k over models in at most four sentences.
 
     Parameters
     ----------
     worths : sequence of mapping
         The models of the primary analysis, as ``worth/*.json`` has them.
+    choice : tuple of str or None
+        Device and phase of the latencies.
 
     Returns
     -------
@@ -42,14 +47,15 @@ def worth_sentences(worths: Sequence[Mapping[str, Any]]) -> list[str]:
         )
     priced = [worth for worth in shown if worth["utility"]]
     if priced:
+        time = "time" if choice is None else f"{readable(choice[1])} time on {choice[0]}"
         found.append(
-            f"Best k by the price of time in points per ms: {_listed(priced, _prices, '; ')}."
+            f"Best k by the price of {time}, points per ms: {_listed(priced, _prices, '; ')}."
         )
         timed = [worth for worth in priced if _value(worth, "within margin")]
         if timed:
             found.append(
-                f"Time saved by choosing k by {metric} at the accuracy of the fastest k within "
-                f"the margin: {_listed(timed, _saved, '; ')}."
+                f"As accurate as the fastest k that is within the margin by estimate, k by {metric} "
+                f"saves: {_listed(timed, _saved, '; ')}."
             )
     return found
 
@@ -89,7 +95,7 @@ def _saved(worth: Mapping[str, Any]) -> str:
     value = _value(worth, "within margin")
     assert value is not None
     if not value["moved"]:
-        return f"none, always k = {value['single']}"
+        return f"no time (k = {value['single']} in every bucket)"
     ms = value["ms"]
     decimals = 3 if abs(ms["ci_high"] - ms["ci_low"]) < 0.1 else 2
     ends = sorted((-ms["ci_low"], -ms["ci_high"]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.numerals import points
 from analysis.report import answered, measured, worth_frames
 from analysis.report.material import Material
 from analysis.report.worth_tables import policy_words
@@ -96,9 +98,11 @@ def _worth(m: Material, folder: Path) -> list[Path]:
         rows = [
             {
                 "model": row["model"],
-                "what": policy_words(row["policy"], row["price"]),
+                "what": _what(row, own),
                 "value": scale * row[own],
                 **{end: scale * row[f"{own}_{end}"] for end in ("low", "high", "naive", "oracle")},
+                # Too much hope goes into their accuracy, which this axis does not show.
+                **({"naive": float("nan"), "oracle": float("nan")} if own == "ms" else {}),
             }
             for own, row in values
             if own in names
@@ -107,6 +111,11 @@ def _worth(m: Material, folder: Path) -> list[Path]:
             fig = figures.policy_value(pd.DataFrame(rows), unit=unit, metric=m.primary)
             paths += figures.save(fig, folder / stem)
     return paths
+
+
+def _what(row: Mapping[Any, Any], own: str) -> str:
+    words = policy_words(row["policy"], row["price"])
+    return words if own != "ms" else f"{words} ({points(row['accuracy'], 2)} of accuracy)"
 
 
 def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("model", "bucket", "k", "price_from", "price_to", "price_to_low", "price_to_high")
 _ALL = "all"
-_HEIGHT = 0.56  # of a row, the bar
+_HEIGHT = 0.52  # of a row, the bar
 
 
 def best_k_by_price(
@@ -64,9 +64,9 @@ def best_k_by_price(
             layout.title(ax, model)
             of_model = on[on["model"].astype(str) == model]
             for place, group in enumerate(groups):
-                rows = of_model[of_model["bucket"].astype(str) == group]
-                for row in rows.to_dict("records"):
-                    _bar(ax, place, row, limits, colors[int(row["k"])])
+                rows = of_model[of_model["bucket"].astype(str) == group].sort_values("price_from")
+                for lane, row in enumerate(rows.to_dict("records")):
+                    _bar(ax, place, lane % 2, row, limits, colors[int(row["k"])])
             ax.set_xscale("log")
             _plain_ticks(ax, limits)
             ax.set_ylim(len(groups) - 0.4, -0.6)
@@ -80,7 +80,7 @@ def best_k_by_price(
             "bar: prices at which this k has the highest utility, accuracy less price × latency"
         ]
         if frame["price_to_low"].notna().any():
-            notes.append("line below a border: 95 % interval of the break-even price (bootstrap)")
+            notes.append("line of a bar's colour: 95 % interval of the price at its right border")
         layout.footnote(fig, notes)
         handles = [Patch(facecolor=colors[k], label=f"{k}") for k in ks]
         layout.legend(fig, handles, "best k")
@@ -90,6 +90,7 @@ def best_k_by_price(
 def _bar(
     ax: Axes,
     place: int,
+    lane: int,
     row: Mapping[Any, Any],
     limits: tuple[float, float],
     color: tuple[float, float, float],
@@ -104,8 +105,9 @@ def _bar(
     low = min(max(100 * row["price_to_low"], limits[0]), limits[1])
     top = 100 * row["price_to_high"]
     high = limits[1] if math.isnan(top) else min(max(top, limits[0]), limits[1])
-    # Lines of neighbouring borders may overlap: every other one lies a little lower.
-    ax.plot([low, high], [place + 0.36] * 2, color=color, linewidth=1.4, solid_capstyle="butt")
+    # Intervals of neighbouring borders overlap: every other one lies a little lower.
+    ax.plot([low, high], [place + 0.34 + 0.08 * lane] * 2, color=color, linewidth=1.3,
+            solid_capstyle="butt")  # fmt: skip
 
 
 def _plain_ticks(ax: Axes, limits: tuple[float, float]) -> None:

@@ -19,7 +19,8 @@ def policy_value(frame: pd.DataFrame, *, unit: str, metric: str = "complexity") 
     """Draw the value of choosing k by complexity against the best single k.
 
     One row per model and policy: a filled point with its interval is cross-fitted; the open
-    ones are the in-sample value and the oracle's, both optimistic.
+    ones are the in-sample value and the oracle's, both optimistic. Where neither is given
+    there is no legend.
 
     Parameters
     ----------
@@ -52,14 +53,12 @@ def policy_value(frame: pd.DataFrame, *, unit: str, metric: str = "complexity") 
         ax.set_yticks(range(len(rows)), labels)
         ax.tick_params(axis="y", length=0)
         ax.margins(x=0.04)
-        ax.set_xlabel(f"k by {readable(metric)} less one k for all: {unit}")
-        layout.footnote(
-            fig,
-            [
-                "cross-fitted: 95 % interval, clustered by image",
-                "in-sample and oracle choose on the images they are valued on: optimistic",
-            ],
-        )
+        layout.below(fig, f"k by {readable(metric)} less one k for all: {unit}")
+        both = bool(frame[["naive", "oracle"]].notna().any(axis=None))
+        notes = ["cross-fitted: 95 % interval, clustered by image"]
+        if both:
+            notes.append("in-sample and oracle choose on the images they are valued on: optimistic")
+        layout.footnote(fig, notes)
         handles = [
             Line2D([], [], color=blue, marker="o", label="cross-fitted"),
             Line2D([], [], color=orange, marker="D", markerfacecolor="white", linestyle="none",
@@ -67,5 +66,6 @@ def policy_value(frame: pd.DataFrame, *, unit: str, metric: str = "complexity") 
             Line2D([], [], color=green, marker="^", markerfacecolor="white", linestyle="none",
                    label="oracle by bucket"),
         ]  # fmt: skip
-        layout.legend(fig, handles)
+        if both:
+            layout.legend(fig, handles)
         return layout.settle(fig)
