@@ -251,9 +251,9 @@ python benchmarks/cross_fitted_value.py --sets {sets} --out docs/cross_fitted_va
 ```
 
 Seed {seed}, {sets} simulated data sets a cell, {n_questions} questions an image, k = 1 to 16
-(8 values), {n_buckets} quantile buckets, {n_folds} folds × {n_repeats} draws. Answers of an image, and
-of a question at different k, are correlated; images have k curves of their own. Policy less best
-single k, in accuracy points (utility at 0.5 points per ms; ms for equal accuracy).
+(8 values), {n_buckets} quantile buckets, {n_folds} folds × {n_repeats} draws. Answers of an image,
+and of a question at different k, are correlated; images have k curves of their own. Policy less
+best single k, in accuracy points (utility at 0.5 points per ms; ms for equal accuracy).
 
 *true*: mean true value of the very policies that were learned; *bias*: estimate less that;
 *in-sample*: learned and valued on all images; *optimism*: that less the policy's true value; *SD*:

@@ -54,8 +54,8 @@ def worth_sentences(
         timed = [worth for worth in priced if _value(worth, "within margin")]
         if timed:
             found.append(
-                f"As accurate as the fastest k that is within the margin by estimate, k by {metric} "
-                f"saves: {_listed(timed, _saved, '; ')}."
+                f"As accurate as the fastest k that is within the margin by estimate, "
+                f"k by {metric} saves: {_listed(timed, _saved, '; ')}."
             )
     return found
 

@@ -93,7 +93,7 @@ def _worth(m: Material, folder: Path) -> list[Path]:
     ]
     for stem, unit, scale, names in (
         ("worth_of_choosing_k", "points of accuracy or utility", 100.0, ("accuracy", "utility")),
-        ("worth_of_choosing_k_ms", "mean latency (ms, less is faster)", 1.0, ("ms",)),
+        ("worth_of_choosing_k_ms", "mean ms (in brackets: accuracy)", 1.0, ("ms",)),
     ):
         rows = [
             {
@@ -115,7 +115,7 @@ def _worth(m: Material, folder: Path) -> list[Path]:
 
 def _what(row: Mapping[Any, Any], own: str) -> str:
     words = policy_words(row["policy"], row["price"])
-    return words if own != "ms" else f"{words} ({points(row['accuracy'], 2)} of accuracy)"
+    return words if own != "ms" else f"{words} ({points(row['accuracy'], 2)})"
 
 
 def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:

@@ -96,7 +96,7 @@ def worth(
     scored = table[table["score"].notna() & table[metric].notna()]
     rows = scored.assign(image_id=scored["image_id"].astype(str))
     labels = labels.rename(index=str)
-    rows = rows[rows["image_id"].map(labels.notna()).fillna(False).astype(bool)]
+    rows = rows[rows["image_id"].isin(labels.index[labels.notna()])]
     if not len(rows):
         raise InputError(
             f"no image has scores, {metric} and a bucket: check that the columns are filled and "

@@ -38,7 +38,7 @@ def policy_value(frame: pd.DataFrame, *, unit: str, metric: str = "complexity") 
         from matplotlib.lines import Line2D
 
         rows: list[dict[Any, Any]] = frame.to_dict("records")
-        fig = layout.blank(style.PAGE if len(rows) > 4 else 5.0, 0.55 + 0.23 * len(rows))
+        fig = layout.blank(style.PAGE, 0.55 + 0.23 * len(rows))
         ax = fig.subplots()
         blue, orange, green = (style.model_colors(3)[i] for i in (0, 1, 2))
         for place, row in enumerate(rows):
