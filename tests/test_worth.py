@@ -233,6 +233,19 @@ def spelled(*models: str) -> list[dict[str, Any]]:
     return [w.to_dict() for w in worth(rows, "objects", tertiles(rows), timed, **FAST)]
 
 
+def test_frames_have_the_columns_that_are_documented() -> None:
+    found = spelled("a-model", "untimed")
+    for name, make in (
+        ("worth_utility", worth_frames.utility_by_price),
+        ("worth_smallest_k", worth_frames.smallest_k),
+        ("worth_policies", worth_frames.policy_values),
+    ):
+        frame = make(found)
+        assert list(frame) == list(worth_frames.MEANINGS[name])
+        assert frame.notna().any().all()
+        assert list(make([])) == list(frame)
+
+
 def test_figures_and_words() -> None:
     found = spelled("a-model", "untimed")
     frame = worth_frames.utility_by_price(found)

@@ -8,6 +8,61 @@ from typing import Any
 import pandas as pd
 
 NAN = float("nan")
+_KEYS = {"metric": "complexity metric", "model": "name of the model"}
+_VALUE = {
+    what: text
+    for name, unit in (
+        ("accuracy", "share of accuracy"),
+        ("ms", "mean latency, ms; negative is faster"),
+        ("utility", "share of accuracy; where there is a price"),
+    )
+    for what, text in (
+        (name, f"policy less single k, cross-fitted: {unit}"),
+        (f"{name}_low", "lower end of its 95 % interval"),
+        (f"{name}_high", "upper end"),
+        (f"{name}_naive", "learned and valued on all images: optimistic"),
+        (f"{name}_oracle", "k by bucket chosen on the held-out fold: optimistic"),
+    )
+}
+#: Columns of the CSV files, with their meaning; docs/tables.md is written from it.
+MEANINGS = {
+    "worth_utility": {
+        **_KEYS,
+        "bucket": "complexity bucket, or all",
+        "n_images": "images behind the accuracies",
+        "n_items": "timed samples behind the latencies",
+        "k": "number of active experts",
+        "accuracy": "mean score",
+        "latency_ms": "mean latency, ms",
+        "standing": "on the envelope, dominated, or inside the hull",
+        "price_from": "lowest price (accuracy per ms) at which k has the highest utility",
+        "price_to": "highest one: break-even with the next faster k; empty: no upper end",
+        "price_to_low": "lower end of the 95 % interval of price_to",
+        "price_to_high": "upper end; empty beside a lower one: open",
+        "share": "share of bootstrap resamples with k on the envelope",
+    },
+    "worth_smallest_k": {
+        **_KEYS,
+        "bucket": "complexity bucket, or all",
+        "n_images": "images in it",
+        "n_samples": "questions about them",
+        "best": "most accurate k",
+        "smallest": "smallest k within the margin, or none",
+        "k": "number of active experts",
+        "shortfall": "estimated distance of k from the most accurate one, share of accuracy",
+        "limit": "its upper 95 % limit, simultaneous over k",
+        "within_margin": "whether the limit does not exceed the margin",
+    },
+    "worth_policies": {
+        **_KEYS,
+        "policy": "accuracy, utility, equal accuracy, or within margin",
+        "price": "accuracy per ms, for utility",
+        "single": "best single k, chosen on all images",
+        "ks": "k by bucket, chosen on all images",
+        "moved": "share of held-out questions asked at another k than the single one",
+        **_VALUE,
+    },
+}
 
 
 def utility_by_price(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -47,9 +102,7 @@ def utility_by_price(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                         "share": _float(group["share"][i]),
                     }
                 )
-    columns = ["metric", "model", "bucket", "n_images", "n_items", "k", "accuracy", "latency_ms"]
-    columns += ["standing", "price_from", "price_to", "price_to_low", "price_to_high", "share"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(MEANINGS["worth_utility"]))
 
 
 def smallest_k(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -81,7 +134,7 @@ def smallest_k(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         for item in worth["non_inferior"]
         for i, k in enumerate(item["ks"])
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(MEANINGS["worth_smallest_k"]))
 
 
 def policy_values(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -116,13 +169,7 @@ def policy_values(worths: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 row[f"{what}_naive"] = _float(value["naive"][what])
                 row[f"{what}_oracle"] = _float(value["oracle"][what])
             rows.append(row)
-    columns = ["metric", "model", "policy", "price", "single", "ks", "moved"]
-    columns += [
-        name
-        for what in ("accuracy", "ms", "utility")
-        for name in (what, *(f"{what}_{end}" for end in ("low", "high", "naive", "oracle")))
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(MEANINGS["worth_policies"]))
 
 
 def objective(row: Mapping[Any, Any]) -> str:

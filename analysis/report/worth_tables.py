@@ -62,6 +62,7 @@ def _smallest(m: Material, primary: list[Any], folder: Path, buckets: str) -> li
             "Limits are simultaneous over the k of a row (multiple comparisons with the best "
             "after Hsu, image-cluster covariance), not over rows. None: no k is certain to be "
             "within the margin.",
+            *(f"{worth['model']}: {note}" for worth in primary for note in worth["notes"]),
             buckets,
         ],
     )

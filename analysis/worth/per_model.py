@@ -187,7 +187,8 @@ def _one_model(
 
     timed: Timed | None = None
     if items is None or not len(items):
-        notes.append(f"{'no latency of this model: ' * (items is not None)}{NO_LATENCY}.")
+        lacking = "given" if items is None else "of this model"
+        notes.append(f"no latency {lacking}: {NO_LATENCY}.")
     else:
         timed, said = timed_items(items, cells.ks, image_of, cells.images, index, len(present))
         notes += [f"{text}." for text in said]
