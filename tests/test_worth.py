@@ -275,7 +275,7 @@ def test_figures_and_words() -> None:
 
     sentences = worth_sentences(found, ("cpu", "prefill_ms"))
     assert len(sentences) == 4
-    assert sentences[0].startswith("Smallest k within 1.0 points of the best: a-model ")
+    assert sentences[0].startswith("Smallest k within 1 point of the best (95 %): a-model ")
     assert "a-model" in sentences[2]
     assert "untimed" not in sentences[2]
     assert len(worth_sentences(found[1:])) == 2

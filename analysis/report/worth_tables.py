@@ -54,7 +54,7 @@ def _smallest(m: Material, primary: list[Any], folder: Path, buckets: str) -> li
         wide,
         stem,
         formats=("md", "tex"),
-        caption=f"Smallest k within {margin} points of the most accurate one, by "
+        caption=f"Smallest k within {margin} accuracy points of the most accurate one, by "
         f"{readable(m.primary)}; upper 95 % limits of each k's distance (points).",
         label=label,
         columns=default_styles(wide, group=["model"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.numerals import k_list, number, signed, significant
+from analysis.numerals import k_list, signed, significant
 from analysis.report.names import readable
 
 ALL = "all"
@@ -34,15 +34,13 @@ def worth_sentences(
         return []
     shown = list(worths[:SHOWN])
     more = f" (and {len(worths) - SHOWN} in tables/worth_*)" if len(worths) > SHOWN else ""
-    metric, margin = worths[0]["metric"], number(100 * worths[0]["margin"], 1)
-    found = [
-        f"Smallest k within {margin} points of the best: "
-        f"{_listed(shown, _smallest)} (limits simultaneous over k, 95 %){more}."
-    ]
+    metric, share = worths[0]["metric"], 100 * worths[0]["margin"]
+    margin = "1 point" if share == 1 else f"{significant(share, 2)} points"
+    found = [f"Smallest k within {margin} of the best (95 %): {_listed(shown, _smallest)}{more}."]
     valued = [worth for worth in shown if worth["value"]]
     if valued:
         found.append(
-            f"k chosen by {metric} less one k for all, cross-fitted accuracy in points: "
+            f"k by {metric} less one k for all, cross-fitted, points of accuracy: "
             f"{_listed(valued, _accuracy)}."
         )
     priced = [worth for worth in shown if worth["utility"]]
@@ -54,8 +52,8 @@ def worth_sentences(
         timed = [worth for worth in priced if _value(worth, "within margin")]
         if timed:
             found.append(
-                f"As accurate as the fastest k that is within the margin by estimate, "
-                f"k by {metric} saves: {_listed(timed, _saved, '; ')}."
+                f"At the accuracy of the fastest k estimated to be within the margin, k by "
+                f"{metric} saves: {_listed(timed, _saved, '; ')}."
             )
     return found
 
@@ -68,7 +66,7 @@ def _smallest(worth: Mapping[str, Any]) -> str:
     by_group = {item["group"]: item["k"] for item in worth["non_inferior"]}
     if ALL not in by_group:
         return "not known"
-    return "none shown" if by_group[ALL] is None else f"k = {by_group[ALL]}"
+    return "none shown" if by_group[ALL] is None else str(by_group[ALL])
 
 
 def _accuracy(worth: Mapping[str, Any]) -> str:
@@ -82,20 +80,20 @@ def _accuracy(worth: Mapping[str, Any]) -> str:
 def _prices(worth: Mapping[str, Any]) -> str:
     (group,) = (item for item in worth["utility"] if item["group"] == ALL)
     steps = [
-        f"k = {item['slower']} to {significant(100 * item['price'], 2)}"
+        f"{item['slower']} to {significant(100 * item['price'], 2)}"
         for item in group["break_evens"]
     ]
     if steps:
-        return ", ".join([*steps, f"then k = {group['break_evens'][-1]['faster']}"])
+        return ", ".join([*steps, f"then {group['break_evens'][-1]['faster']}"])
     on = [k for k, start in zip(group["ks"], group["price_from"], strict=True) if start is not None]
-    return f"k = {k_list(on)} at any price"
+    return f"{k_list(on)} at any price"
 
 
 def _saved(worth: Mapping[str, Any]) -> str:
     value = _value(worth, "within margin")
     assert value is not None
     if not value["moved"]:
-        return f"no time (k = {value['single']} in every bucket)"
+        return f"no time, always k = {value['single']}"
     ms = value["ms"]
     decimals = 3 if abs(ms["ci_high"] - ms["ci_low"]) < 0.1 else 2
     ends = sorted((-ms["ci_low"], -ms["ci_high"]))
