@@ -22,7 +22,7 @@ from complexity.errors import InputError
 from complexity.files import sha256_file
 from complexity.sources import ImageSource
 
-AFTER_BUCKETS = ("join", "optimum", "latency", "report")
+AFTER_BUCKETS = ("join", "optimum", "latency", "worth", "report")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def run(
     command: Sequence[str] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """Run a study: measure, bucket, join, fit, find the optimal k, write tables and figures.
+    """Run a study: measure, bucket, join, fit, find the optimal k, say what it is worth, report.
 
     Parameters
     ----------
@@ -246,7 +246,19 @@ def _stages(
             lambda: stages.fit_latency(study, samples, latency, folder),
             say=say,
         )
-    upstream = {name: record.outputs(name) for name in ("optimum", "latency")}
+    record.stage(
+        "worth",
+        {
+            **cut,
+            "table": table,
+            "latency": timed,
+            "optimum": record.outputs("optimum"),
+            "seed": manifest.seed,
+        },
+        lambda: stages.find_worth(study, samples, latency, folder),
+        say=say,
+    )
+    upstream = {name: record.outputs(name) for name in ("optimum", "latency", "worth")}
     record.stage(
         "report",
         {**cut, "images": sources["images"], "table": table, "latency": timed, **upstream},

@@ -189,6 +189,42 @@ def fit_latency(
     return [out]
 
 
+def find_worth(
+    study: Study, samples: pd.DataFrame, latency: pd.DataFrame | None, folder: Path
+) -> list[Path]:
+    """Say what k is worth, for every metric with an answer; writes `worth/*.json`."""
+    from analysis.latency import by_item
+    from analysis.worth import worth
+
+    table = read_analysis_table(folder)
+    analysis = study.manifest.analysis
+    items = None
+    if latency is not None and analysis.latency is not None:
+        items = by_item(latency)
+        chosen = items["device"] == analysis.latency.device
+        items = items[chosen & (items["phase"] == analysis.latency.phase)]
+    outputs = []
+    answered = [m for m in usable_metrics(study, folder) if answer_path(folder, m).is_file()]
+    for metric in tqdm(answered, desc="worth", unit="metric", disable=None, leave=False):
+        found = worth(
+            table,
+            metric,
+            bucket_labels(study, samples, folder, metric),
+            items,
+            margin=analysis.margin,
+            learn_cuts=read_buckets(folder)[metric]["scheme"] == "quantile",
+            seed=study.manifest.seed,
+        )
+        outputs.append(folder / "worth" / f"{metric}.json")
+        write_json(outputs[-1], [item.to_dict() for item in found])
+    return outputs
+
+
+def answer_path(folder: Path, metric: str) -> Path:
+    """Where the answers for a metric lie."""
+    return folder / "optimum" / f"{metric}.json"
+
+
 def write_report(
     study: Study,
     images: ImageSource,
@@ -205,7 +241,7 @@ def write_report(
     metrics = usable_metrics(study, folder)
     has_results = (folder / TABLE).is_file()
     cuts = {m: buckets.Buckets.from_dict(read_buckets(folder)[m]) for m in metrics}
-    answers = [a for m in metrics for a in _load(folder / "optimum" / f"{m}.json")]
+    answers = [a for m in metrics for a in _load(answer_path(folder, m))]
     material = Material(
         primary=analysis.primary.metric,
         complexity=read_complexity(folder),
@@ -221,6 +257,7 @@ def write_report(
         answers=answers,
         accuracy_fits=_load(folder / "fits" / f"accuracy_{analysis.primary.metric}.json"),
         latency_fits=_load(folder / "fits" / "latency.json"),
+        worth=[w for m in metrics for w in _load(folder / "worth" / f"{m}.json")],
     )
     return [
         *write_tables(material, folder / "tables"),

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from analysis.planning.evaluate import Verdicts, judge, projected_slope
+from analysis.planning.evaluate import MARGIN, Verdicts, judge, projected_slope
 from analysis.planning.scenario import Scenario, Truth, draw, slices, truth
 from analysis.threads import one_thread
 
@@ -109,6 +109,10 @@ def scores(verdicts: Verdicts, known: Truth, ks: Sequence[int], slope: float) ->
         "set_size": float(len(verdicts.common.kept)),
         "limit_covers": float(cost <= verdicts.single.limit + 1e-9),
         "limit": verdicts.single.limit,
+        "equivalence": float(bool(verdicts.equivalence.within)),
+        "equivalence_wrong": float(
+            any(costs[list(ks).index(k)] >= MARGIN for k in verdicts.equivalence.within)
+        ),
     }
 
 
@@ -167,7 +171,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "probability scale",
     ]
     head += ["both", "quadratic", "shown", "shown and rejects", "covers", "k sets cover"]
-    head += ["cost limit covers", "mean limit"]
+    head += ["cost limit covers", "mean limit", "equivalence", "wrongly"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for r in results:
         nulls = [
@@ -198,6 +202,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             share(r["sets_cover"]),
             share(r["limit_covers"]),
             f"{100 * r['limit']:.1f}",
+            share(r["equivalence"]),
+            marked(r["equivalence_wrong"], null=True),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

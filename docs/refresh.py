@@ -17,13 +17,14 @@ from pathlib import Path
 import analysis
 from analysis import schemas
 from analysis.manifest import json_schema
+from analysis.report import worth_frames
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- demo:begin -->\n```text\n).*?(```\n<!-- demo:end -->)", re.DOTALL)
 
 
 def tables_page() -> str:
-    """Spell the five table schemas as a page."""
+    """Spell the five table schemas, and the columns of the worth tables, as a page."""
     lines = [
         "# Tables",
         "",
@@ -46,6 +47,17 @@ def tables_page() -> str:
             kind = schemas.KINDS[column.kind]
             meaning = column.meaning.replace("|", "\\|")
             lines.append(f"| `{column.name}` | {kind} | {needed} | {empty} | {meaning} |")
+    lines += [
+        "",
+        "# Tables of what k is worth",
+        "",
+        "CSV files in a run's `tables/`, one row per metric × model × what comes next in their "
+        "columns; definitions in [method.md](method.md). Written from "
+        "`analysis/report/worth_frames.py`.",
+    ]
+    for name, columns in worth_frames.MEANINGS.items():
+        lines += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
+        lines += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def summary(fit: MixedFit) -> str:
     """Lay out a fit: what was fitted, fixed effects, random effects as SDs, warnings.
 
+    Scaled residuals are Pearson's over the residual standard deviation, as lme4 shows them.
+
     Parameters
     ----------
     fit : MixedFit
@@ -32,6 +34,7 @@ def summary(fit: MixedFit) -> str:
         f"  {fit.formula}",
         f"  {fit.n_obs:,} rows{_dropped(fit)}{_groups(fit)}",
         f"  {_likelihood(fit)}",
+        f"  {_verdict(fit)}",
         f"  Covariance: {fit.covariance}. p-values: {fit.p_values}.",
         "",
         "Fixed effects",
@@ -64,6 +67,11 @@ def summary(fit: MixedFit) -> str:
         if fit.residual_sd is not None:
             rows.append(["residual", "", number(fit.residual_sd), ""])
         lines += _table(["group", "term", "SD", "correlation"], rows, left=2)
+    if fit.random and fit.converged and fit.model is not None:
+        quantiles = np.quantile(fit.residuals("scaled"), [0, 0.25, 0.5, 0.75, 1])
+        lines += ["", "Scaled residuals"]
+        shown = [number(float(value), 2) for value in quantiles]
+        lines += _table(["min", "1st quarter", "median", "3rd quarter", "max"], [shown], left=0)
     if fit.warnings:
         lines += ["", *[f"Warning: {text}" for text in fit.warnings]]
     return "\n".join(lines)
@@ -86,6 +94,12 @@ def _likelihood(fit: MixedFit) -> str:
         return f"Quasi-likelihood: no log-likelihood, no AIC; deviance {fit.deviance:,.2f}"
     name = "REML log-likelihood" if fit.method == "reml" else "Log-likelihood"
     return f"{name} {fit.loglik:,.3f}; AIC {fit.aic:,.2f}; BIC {fit.bic:,.2f}"
+
+
+def _verdict(fit: MixedFit) -> str:
+    if not fit.converged:
+        return "Not converged: see the warnings"
+    return "Converged, at the edge: singular" if fit.singular else "Converged"
 
 
 def number(value: float, digits: int | None = None) -> str:

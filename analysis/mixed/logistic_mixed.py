@@ -127,12 +127,9 @@ class Laplace:
                 return value
         return None
 
-    def deviance(self, point: FloatArray) -> tuple[float, FloatArray]:
-        """Deviance and its exact gradient; inf where the modes cannot be found."""
-        theta, beta = self.split(point)
-        system = self.system
+    def _factorised(self, theta: FloatArray, offset: FloatArray) -> float | None:
+        """Factorise the equations at the modes: the penalised deviance there."""
         last = self.modes
-        offset = self.X @ beta
         value = self._find_modes(theta, offset)
         if value is None:
             # From far away the last modes can be a bad start.
@@ -140,8 +137,31 @@ class Laplace:
             value = self._find_modes(theta, offset)
         if value is None:
             self.modes = last
-            return np.inf, np.zeros(len(point))
-        if not system.factorise(theta, self._moments):
+            return None
+        return value if self.system.factorise(theta, self._moments) else None
+
+    def found(self, point: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Give the effects at their modes and their spread; None where there are none.
+
+        Returns
+        -------
+        effects : ndarray, shape (cells, kz)
+            Effects that each cell meets, Λ u.
+        spread : ndarray, shape (kz, kz, cells)
+            Their covariance given the outcomes, Λ (V'WV + I)⁻¹ Λ'.
+        """
+        theta, beta = self.split(point)
+        if self._factorised(theta, self.X @ beta) is None:
+            return None
+        _, spread = self.system.logdet_slope(self._moments, np.empty(0), spread=True)
+        return self.system.met(self.modes) @ self.system.lower.T, spread
+
+    def deviance(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """Deviance and its exact gradient; inf where the modes cannot be found."""
+        theta, beta = self.split(point)
+        system = self.system
+        value = self._factorised(theta, self.X @ beta)
+        if value is None:
             return np.inf, np.zeros(len(point))
         value += system.logdet_effects
         slope, spread = system.logdet_slope(self._moments, np.empty(0), spread=True)

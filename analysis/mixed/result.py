@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,12 @@ from analysis.mixed.model import Model
 from analysis.mixed.satterthwaite import Spread, joint_degrees
 from analysis.mixed.wald import WaldTest, wald_test
 from complexity.errors import InputError, did_you_mean
-from complexity.files import plain
+
+if TYPE_CHECKING:
+    from analysis.mixed.comparing import LikelihoodRatioTest
+    from analysis.mixed.diagnostics import Diagnostics
+    from analysis.mixed.predicting import Kind, NewLevels, Residual, Scale
+    from analysis.mixed.tabulating import Part
 
 
 @dataclass(frozen=True)
@@ -207,77 +213,119 @@ class MixedFit:
         known = [*self.terms, *self.names]
         raise InputError(f"no term or coefficient '{name}'{did_you_mean(name, known)}")
 
-    def tidy(self, level: float = 0.95) -> pd.DataFrame:
-        """Tabulate the fixed effects.
+    @property
+    def nobs(self) -> int:
+        """Rows used: `n_obs` by statsmodels' name."""
+        return self.n_obs
 
-        Returns
-        -------
-        DataFrame
-            ``term``, ``estimate``, ``se``, ``statistic``, ``df`` (NaN for z), ``p``,
-            ``ci_low``, ``ci_high``, one row a coefficient; ``attrs`` say how p-values were
-            had (``p_values``) and which covariance it is (``covariance``).
-        """
-        interval = self.conf_int(level)
-        frame = pd.DataFrame(
-            {
-                "term": list(self.names),
-                "estimate": self.params,
-                "se": self.bse,
-                "statistic": self.tvalues,
-                "df": np.full(len(self.names), np.nan if self.df is None else self.df),
-                "p": self.pvalues,
-                "ci_low": interval[:, 0],
-                "ci_high": interval[:, 1],
-            }
-        )
-        frame.attrs.update(p_values=self.p_values, covariance=self.covariance)
-        return frame
+    @property
+    def llf(self) -> float | None:
+        """Log-likelihood: `loglik` by statsmodels' name."""
+        return self.loglik
+
+    @property
+    def df_resid(self) -> int:
+        """Rows less fixed effects. No p-value of a mixed model comes from it."""
+        return self.n_obs - len(self.params)
+
+    def tidy(self, level: float = 0.95, kind: Part = "fixed") -> pd.DataFrame:
+        """Tabulate the fixed or the random part (see `analysis.mixed.tabulating.tidy`)."""
+        from analysis.mixed.tabulating import tidy
+
+        return tidy(self, level, kind)
 
     def glance(self) -> pd.DataFrame:
-        """Tabulate the fit in one row."""
-        keys = ["formula", "family", "method", "engine", "covariance", "n_obs", "n_dropped"]
-        keys += ["residual_sd", "loglik", "deviance", "aic", "bic", "converged", "singular"]
-        return pd.DataFrame([{key: getattr(self, key) for key in keys}])
+        """Tabulate the fit in one row of its attributes."""
+        from analysis.mixed.tabulating import glance
+
+        return glance(self)
 
     def to_json(self) -> dict[str, object]:
-        """Give what ``optik fit --json`` prints: plain values, null for NaN.
+        """Give plain values (see `analysis.mixed.tabulating.to_json`)."""
+        from analysis.mixed.tabulating import to_json
 
-        Returns
-        -------
-        dict
-            ``fixed``, ``random``, ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``,
-            ``n_groups``, ``residual_sd``, ``method``, ``converged``, ``singular``,
-            ``seconds``, ``covariance``, ``warnings``, ``n_dropped``.
-        """
-        fixed = [
-            {str(key): value for key, value in row.items()}
-            for row in self.tidy().to_dict("records")
-        ]
-        value = plain(
-            {
-                "fixed": fixed,
-                "random": [vars(component) for component in self.random],
-                "loglik": self.loglik,
-                "deviance": self.deviance,
-                "aic": self.aic,
-                "bic": self.bic,
-                "n_obs": self.n_obs,
-                "n_groups": dict(self.n_groups),
-                "residual_sd": self.residual_sd,
-                "method": self.method,
-                "converged": self.converged,
-                "singular": self.singular,
-                "seconds": self.seconds,
-                "covariance": self.covariance,
-                "warnings": list(self.warnings),
-                "n_dropped": self.n_dropped,
-            }
-        )
-        assert isinstance(value, dict)
-        return value
+        return to_json(self)
 
     def summary(self) -> str:
         """Describe the fit in text, for reading (see `analysis.mixed.describe`)."""
         from analysis.mixed.describe import summary
 
         return summary(self)
+
+    def predict(
+        self,
+        data: pd.DataFrame | None = None,
+        *,
+        kind: Kind = "conditional",
+        scale: Scale = "response",
+        new_levels: NewLevels = "refuse",
+    ) -> FloatArray:
+        """Predict the outcome (see `analysis.mixed.predicting.predict`)."""
+        from analysis.mixed.predicting import predict
+
+        return predict(self, data, kind=kind, scale=scale, new_levels=new_levels)
+
+    def predictions(
+        self,
+        data: pd.DataFrame | None = None,
+        *,
+        kind: Literal["fixed", "population"] = "fixed",
+        scale: Scale = "response",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Predict with standard errors (see `analysis.mixed.predicting.predictions`)."""
+        from analysis.mixed.predicting import predictions
+
+        return predictions(self, data, kind=kind, scale=scale, level=level)
+
+    @property
+    def fittedvalues(self) -> FloatArray:
+        """Conditional predictions of the rows used, on the response scale, shape (n_obs,)."""
+        from analysis.mixed.predicting import fitted_values
+
+        return fitted_values(self)
+
+    @property
+    def resid(self) -> FloatArray:
+        """Outcomes minus `fittedvalues`, shape (n_obs,)."""
+        return self.residuals()
+
+    def residuals(self, kind: Residual = "response") -> FloatArray:
+        """Give residuals (see `analysis.mixed.predicting.residuals`)."""
+        from analysis.mixed.predicting import residuals
+
+        return residuals(self, kind)
+
+    def random_effects(self) -> pd.DataFrame:
+        """Tabulate modes and their SDs (see `analysis.mixed.modes.random_effects`)."""
+        from analysis.mixed.modes import random_effects
+
+        return random_effects(self)
+
+    def r_squared(self) -> pd.DataFrame:
+        """Give marginal and conditional R² (see `analysis.mixed.explained.r_squared`)."""
+        from analysis.mixed.explained import r_squared
+
+        return r_squared(self)
+
+    def icc(self) -> pd.DataFrame:
+        """Give intraclass correlations (see `analysis.mixed.explained.icc`)."""
+        from analysis.mixed.explained import icc
+
+        return icc(self)
+
+    def lr_test(self, other: MixedFit) -> LikelihoodRatioTest:
+        """Test against a smaller or larger model (see `analysis.mixed.comparing.lr_test`).
+
+        Whichever of the two has fewer parameters is the smaller one.
+        """
+        from analysis.mixed.comparing import lr_test, parameters
+
+        smaller, larger = sorted((self, other), key=parameters)
+        return lr_test(smaller, larger)
+
+    def diagnose(self, *, bins: int = 20, extremes: int = 5, seed: int = 0) -> Diagnostics:
+        """Look at residuals and random effects (see `analysis.mixed.diagnostics.diagnose`)."""
+        from analysis.mixed.diagnostics import diagnose
+
+        return diagnose(self, bins=bins, extremes=extremes, seed=seed)

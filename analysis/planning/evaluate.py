@@ -21,6 +21,7 @@ from analysis.optimum.curves import (
     design,
     lack_of_fit_design,
 )
+from analysis.optimum.equivalence import Equivalence, within_margin
 from analysis.optimum.gains import SingleK, single_k
 from analysis.optimum.hypotheses import interaction_test, wald_terms, why_no_size
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
@@ -30,6 +31,8 @@ from complexity.errors import InputError
 Array = NDArray[np.float64]
 #: Draws behind the p of one simulated set: its error, .003 near .05, averages out over sets.
 DRAWS = 5_000
+#: Accuracy that one k for all may lose and still count as equivalent.
+MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Verdicts:
     quadratic : Quadratic or None
     quadratic_shown : bool
         Whether its size of shift would be given.
+    equivalence : Equivalence
+        To within `MARGIN`.
     single : SingleK
         One k for both ends, and the upper limit of its cost.
     """
@@ -64,6 +69,7 @@ class Verdicts:
     lack_of_fit: float
     quadratic: Quadratic | None
     quadratic_shown: bool
+    equivalence: Equivalence
     single: SingleK
 
 
@@ -122,6 +128,7 @@ def judge(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Verdi
         lack_of_fit=lack,
         quadratic=quadratic,
         quadratic_shown=not reasons,
+        equivalence=within_margin(ends, MARGIN),
         single=single_k(ends, rng, common.kept),
     )
 

@@ -37,6 +37,8 @@ class Material:
         `optimum/*.json`, primary metric first.
     accuracy_fits, latency_fits : list of dict
         `fits/*.json`; accuracy of the primary metric.
+    worth : list of dict
+        `worth/*.json`, primary metric first.
     """
 
     primary: str
@@ -51,6 +53,7 @@ class Material:
     answers: Sequence[Mapping[str, Any]]
     accuracy_fits: Sequence[Mapping[str, Any]]
     latency_fits: Sequence[Mapping[str, Any]]
+    worth: Sequence[Mapping[str, Any]] = ()
 
     def primary_answers(self) -> list[Mapping[str, Any]]:
         """Answers of the primary metric."""

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.manifest import Study
 from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.report.measured import ALL
+from analysis.report.worth_words import worth_sentences
 from complexity.errors import listing
 
 WIDTH = 92
@@ -59,6 +60,12 @@ def answer_text(study: Study, folder: Path) -> str:
     if latency:
         lines += ["", "Latency (± half-width of the 95 % interval)"]
         lines += [line for item in latency for line in _indented(item)]
+    path = folder / "worth" / f"{primary.metric}.json"
+    worths = [w for w in _read(path) if primary.model in ("all", w["model"])]
+    timed = study.manifest.analysis.latency
+    worth = worth_sentences(worths, None if timed is None else (timed.device, timed.phase))
+    if worth:
+        lines += ["", "Worth", *(line for item in worth for line in _indented(item))]
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]
     if others:
         lines += ["", "Other metrics and models", *_indented(_secondary(others))]

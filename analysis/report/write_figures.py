@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.report import answered, measured
+import pandas as pd
+
+from analysis.numerals import points
+from analysis.report import answered, measured, worth_frames
 from analysis.report.material import Material
+from analysis.report.worth_tables import policy_words
 from complexity.image import prepare
 
 EXAMPLES_PER_BUCKET = 5
@@ -52,6 +57,7 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
         ),
         folder / "optimal_k_vs_complexity",
     )
+    paths += _worth(m, folder)
     if m.latency is None or not len(m.latency):
         return paths
     latency = measured.latency_by_k(m.latency, m.samples, m.labels[m.primary])
@@ -70,6 +76,46 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
                 folder / "accuracy_latency_frontier",
             )
     return paths
+
+
+def _worth(m: Material, folder: Path) -> list[Path]:
+    from analysis.report import figures
+
+    paths = []
+    primary = [worth for worth in m.worth if worth["metric"] == m.primary]
+    by_price = worth_frames.utility_by_price(primary)
+    if len(by_price):
+        fig = figures.best_k_by_price(by_price, metric=m.primary, bucket_ranges=m.ranges[m.primary])
+        paths += figures.save(fig, folder / "worth_best_k_by_price")
+    values = [
+        (worth_frames.objective(row), row)
+        for row in worth_frames.policy_values(primary).to_dict("records")
+    ]
+    for stem, unit, scale, names in (
+        ("worth_of_choosing_k", "points of accuracy or utility", 100.0, ("accuracy", "utility")),
+        ("worth_of_choosing_k_ms", "mean ms (in brackets: accuracy)", 1.0, ("ms",)),
+    ):
+        rows = [
+            {
+                "model": row["model"],
+                "what": _what(row, own),
+                "value": scale * row[own],
+                **{end: scale * row[f"{own}_{end}"] for end in ("low", "high", "naive", "oracle")},
+                # Too much hope goes into their accuracy, which this axis does not show.
+                **({"naive": float("nan"), "oracle": float("nan")} if own == "ms" else {}),
+            }
+            for own, row in values
+            if own in names
+        ]
+        if rows:
+            fig = figures.policy_value(pd.DataFrame(rows), unit=unit, metric=m.primary)
+            paths += figures.save(fig, folder / stem)
+    return paths
+
+
+def _what(row: Mapping[Any, Any], own: str) -> str:
+    words = policy_words(row["policy"], row["price"])
+    return words if own != "ms" else f"{words} ({points(row['accuracy'], 2)})"
 
 
 def _examples(m: Material) -> dict[str, list[tuple[str, Any, float]]]:

@@ -13,6 +13,7 @@ from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
 from analysis.report.wide import across, plus_minus
+from analysis.report.worth_tables import write_worth_tables
 
 
 def write_tables(material: Material, folder: Path) -> list[Path]:
@@ -54,6 +55,7 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     )
     if m.table is not None:
         paths += _accuracy_tables(m, folder)
+        paths += write_worth_tables(m, folder, _buckets(m))
     if m.latency is not None and len(m.latency):
         paths += _latency_tables(m, folder)
     return paths

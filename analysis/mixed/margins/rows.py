@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
+from analysis.mixed import integrating
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.margins.grid import design_of, encoder_of
 from analysis.mixed.result import MixedFit
@@ -17,10 +18,6 @@ from analysis.mixed.satterthwaite import Spread
 from complexity.errors import InputError
 
 Scale = Literal["link", "response"]
-#: The integrand's tail beyond this many standard deviations is below 1e-17.
-REACH = 8.6
-#: Entries of a table of nodes held at once.
-CHUNK = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +204,6 @@ class PopulationMean:
 def population_mean(eta: npt.ArrayLike, variance: npt.ArrayLike) -> PopulationMean:
     """Average a logistic curve over a normal linear predictor.
 
-    The trapezoid rule with a step that resolves the logistic's nearest pole, i π / σ away in
-    standardised units: its error falls exponentially and is below 1e-12 here, also for large
-    variances, where Gauss–Hermite rules converge slowly (Trefethen & Weideman 2014,
-    doi:10.1137/130932132). The derivative to the variance is half the second one to eta,
-    averaged (the heat equation).
-
     Parameters
     ----------
     eta : array_like, shape (n,)
@@ -223,28 +214,14 @@ def population_mean(eta: npt.ArrayLike, variance: npt.ArrayLike) -> PopulationMe
     Returns
     -------
     PopulationMean
+        By the rule of `analysis.mixed.integrating.averaged`.
     """
     centre = np.asarray(eta, dtype=np.float64)
-    sd = np.sqrt(np.asarray(variance, dtype=np.float64))
-    pole = np.pi / max(float(sd.max(initial=0.0)), 1e-8)
-    step = min(0.5, 2 * np.pi * pole / 32)
-    nodes = step * np.arange(-int(REACH / step), int(REACH / step) + 1)
-    weights = np.exp(-(nodes**2) / 2)
-    weights /= weights.sum()
-    out = np.empty((4, len(centre)))
-    rows = max(1, CHUNK // len(nodes))
-    for first in range(0, len(centre), rows):
-        part = slice(first, first + rows)
-        at = centre[part, None] + sd[part, None] * nodes
-        high, low = expit(at), expit(-at)
-        bend = high * low
-        out[:, part] = [
-            high @ weights,
-            low @ weights,
-            bend @ weights,
-            0.5 * (bend * (low - high)) @ weights,
-        ]
-    return PopulationMean(*out)
+    spread = np.asarray(variance, dtype=np.float64)
+    mean, by_eta, by_variance = integrating.averaged(centre, spread)
+    # Near 1 the rest would be lost by subtraction.
+    rest = integrating.averaged(-centre, spread)[0]
+    return PopulationMean(mean, rest, by_eta, by_variance)
 
 
 def averaged(predictor: RowPredictor, frame: pd.DataFrame, weights: FloatArray) -> Predictions:
