@@ -157,10 +157,10 @@ class Profiled:
         system, p = self.system, len(self.gram) - 1
         if not system.factorise(theta, self.moments, self.gram):
             return None
-        border = system.border[len(system.border) - p - 1 :, len(system.border) - p - 1 :]
-        back = np.linalg.inv(np.triu(border[:p, :p]))
-        coefficients = back @ border[:p, p]
-        squares = 0.0 if system.exhausted else float(border[p, p]) ** 2
+        corner = system.border.corner
+        back = np.linalg.inv(np.triu(corner[:p, :p]))
+        coefficients = back @ corner[:p, p]
+        squares = 0.0 if system.border.exhausted else float(corner[p, p]) ** 2
         self._cancelled = self._cancelled or squares < CANCELLED * self.gram[p, p]
         if self._cancelled:
             # Too little is left of the difference: from the rows instead.
