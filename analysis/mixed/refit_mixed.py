@@ -9,16 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from analysis.mixed.clustered import FloatArray, basis_of
+from analysis.mixed.coordinates import covariances
 from analysis.mixed.copies import Clusters, copied, copied_blocks, drawn_rows, nested
 from analysis.mixed.design import Design, RandomBlock
 from analysis.mixed.grouped import Grouped, Local
 from analysis.mixed.linear_mixed import (
     Components,
     Profiled,
-    covariances,
     fit_linear,
     rough_errors,
-    unit_lengths,
 )
 from analysis.mixed.logistic_mixed import Laplace, fit_logistic
 from analysis.mixed.result import MixedFit
@@ -69,7 +68,7 @@ class MixedRefits:
         self.clusters = clusters
         self.design = design
         trials = np.ones(len(design.y)) if design.trials is None else design.trials
-        self._lengths = unit_lengths(design.random)
+        self._transforms = fit.model.transforms
         self.structure = self._arranged(design.random)
         self._basis, self._transform = basis_of(design.X, design.names)
         self._back = np.asarray(np.linalg.inv(self._transform), dtype=np.float64)
@@ -116,10 +115,10 @@ class MixedRefits:
     # Which coordinates theta has is for these two to know.
     def _arranged(self, blocks: Sequence[RandomBlock]) -> Structure:
         """Structure of random blocks with the fit's columns, in the coordinates of its theta."""
-        return arrange(blocks, self._lengths)
+        return arrange(blocks, self._transforms)
 
     def _covariances(self, theta: FloatArray, sigma: float) -> tuple[FloatArray, ...]:
-        return covariances(theta, self.design.random, self._lengths, sigma)
+        return covariances(theta, self._transforms, sigma)
 
     @cached_property
     def _cluster_of_group(self) -> IntArray:
