@@ -23,7 +23,7 @@ from analysis.mixed import (
 from analysis.mixed.clustered import FloatArray, basis_of
 from analysis.mixed.constancy import constant_groups
 from analysis.mixed.grouped import Grouped
-from analysis.mixed.linear_mixed import Profiled, unit_lengths
+from analysis.mixed.linear_mixed import Profiled, covariances, unit_lengths
 from analysis.mixed.logistic_mixed import Laplace
 from analysis.mixed.refit import Refit
 from analysis.mixed.structure import arrange
@@ -507,6 +507,10 @@ def test_the_bias_of_laplace_is_found_and_taken_off() -> None:
         np.sqrt(found.fit.model.covariances[0][0, 0]), found.fit.random[0].sd_or_corr
     )
     assert found.fit.loglik is None
+    # Predictions, modes and averages over random effects use the corrected variance too.
+    design = found.fit.model.design
+    again = covariances(found.fit.model.theta, design.random, unit_lengths(design.random), 1.0)
+    np.testing.assert_allclose(again[0], found.fit.model.covariances[0])
     assert "simulated" in found.fit.summary()
 
 

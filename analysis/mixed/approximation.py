@@ -137,11 +137,15 @@ def _with(
     """Put corrected numbers into a fit."""
     assert fit.model is not None
     blocks = fit.model.design.random
-    found = []
+    found, start, theta = [], 0, fit.model.theta.copy()
     by_group: dict[str, list[int]] = {}
     for b, (block, covariance) in enumerate(zip(blocks, fit.model.covariances, strict=True)):
         scale = np.array([ratios[block.group, name] for name in block.names])
         found.append(covariance * np.outer(scale, scale))
+        # A row of a relative factor is in the units of its effect.
+        rows = np.tril_indices(len(scale))[0]
+        theta[start : start + len(rows)] *= scale[rows]
+        start += len(rows)
         by_group.setdefault(block.group, []).append(b)
     random = [
         part
@@ -163,7 +167,7 @@ def _with(
             *fit.warnings,
             f"estimates are corrected for their bias in {n_sets} sets simulated from the fit",
         ),
-        model=replace(fit.model, covariances=tuple(found), joint=None),
+        model=replace(fit.model, covariances=tuple(found), theta=theta, joint=None),
     )
 
 
