@@ -22,8 +22,9 @@ from analysis.mixed import (
 )
 from analysis.mixed.clustered import FloatArray, basis_of
 from analysis.mixed.constancy import constant_groups
+from analysis.mixed.coordinates import covariances
 from analysis.mixed.grouped import Grouped
-from analysis.mixed.linear_mixed import Profiled, covariances, unit_lengths
+from analysis.mixed.linear_mixed import Profiled
 from analysis.mixed.logistic_mixed import Laplace
 from analysis.mixed.refit import Refit
 from analysis.mixed.structure import arrange
@@ -101,7 +102,7 @@ def test_groups_sum_to_the_deviance(right: str, family: str) -> None:
     whole = fitted(right, family, **options)
     assert whole.model is not None
     design = whole.model.design
-    structure = arrange(design.random, unit_lengths(design.random))
+    structure = arrange(design.random, whole.model.transforms)
     basis, transform = basis_of(design.X, design.names)
     trials = np.ones(len(design.y)) if design.trials is None else design.trials
     grouped = Grouped(structure, basis, design.y, trials, linear=family == "gaussian")
@@ -508,8 +509,7 @@ def test_the_bias_of_laplace_is_found_and_taken_off() -> None:
     )
     assert found.fit.loglik is None
     # Predictions, modes and averages over random effects use the corrected variance too.
-    design = found.fit.model.design
-    again = covariances(found.fit.model.theta, design.random, unit_lengths(design.random), 1.0)
+    again = covariances(found.fit.model.theta, found.fit.model.transforms)
     np.testing.assert_allclose(again[0], found.fit.model.covariances[0])
     assert "simulated" in found.fit.summary()
 

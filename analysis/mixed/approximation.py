@@ -12,6 +12,7 @@ from analysis.mixed.assemble import components
 from analysis.mixed.bootstrapping import Bootstrap, bootstrap
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.constancy import constant_shares
+from analysis.mixed.coordinates import factors, to_columns
 from analysis.mixed.design import Design
 from analysis.mixed.result import MixedFit
 from complexity.errors import InputError
@@ -137,15 +138,16 @@ def _with(
     """Put corrected numbers into a fit."""
     assert fit.model is not None
     blocks = fit.model.design.random
-    found, start, theta = [], 0, fit.model.theta.copy()
+    found, theta = [], []
+    lowers = factors(fit.model.theta, fit.model.transforms)
     by_group: dict[str, list[int]] = {}
     for b, (block, covariance) in enumerate(zip(blocks, fit.model.covariances, strict=True)):
         scale = np.array([ratios[block.group, name] for name in block.names])
         found.append(covariance * np.outer(scale, scale))
-        # A row of a relative factor is in the units of its effect.
-        rows = np.tril_indices(len(scale))[0]
-        theta[start : start + len(rows)] *= scale[rows]
-        start += len(rows)
+        R = fit.model.transforms[b]
+        # R D R⁻¹ L is no lower triangle: the one with the same product is had from QR.
+        root = R @ (scale[:, None] * to_columns(lowers[b], R))
+        theta.append(np.asarray(np.linalg.qr(root.T, mode="r")).T[np.tril_indices(len(scale))])
         by_group.setdefault(block.group, []).append(b)
     random = [
         part
@@ -167,7 +169,7 @@ def _with(
             *fit.warnings,
             f"estimates are corrected for their bias in {n_sets} sets simulated from the fit",
         ),
-        model=replace(fit.model, covariances=tuple(found), theta=theta, joint=None),
+        model=replace(fit.model, covariances=tuple(found), theta=np.concatenate(theta), joint=None),
     )
 
 
