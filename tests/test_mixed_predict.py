@@ -106,11 +106,10 @@ def test_errors_of_population_averages_count_the_variances() -> None:
     def at(point: np.ndarray[Any, Any]) -> Any:
         from dataclasses import replace
 
-        from analysis.mixed.linear_mixed import covariances, unit_lengths
+        from analysis.mixed.coordinates import covariances
 
         assert found.model is not None
-        blocks = found.model.design.random
-        moved = covariances(point[: len(theta)], blocks, unit_lengths(blocks), 1.0)
+        moved = covariances(point[: len(theta)], found.model.transforms)
         model = replace(found.model, covariances=moved, theta=point[: len(theta)])
         return predict(
             replace(found, params=point[len(theta) :], model=model), rows, kind="population"

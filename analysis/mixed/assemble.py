@@ -61,6 +61,7 @@ def linear_mixed(parsed: Formula, design: Design, reml: bool, began: float) -> M
     except InputError as error:
         raise InputError(f"formula '{parsed.text}': {error}") from error
     assert found.spread is not None
+    assert found.residual_sd is not None
     n_obs, n_params = len(design.y), len(design.names) + found.n_variance + 1
     sizes, random = _random(design, found.covariances)
     return MixedFit(
@@ -90,7 +91,14 @@ def linear_mixed(parsed: Formula, design: Design, reml: bool, began: float) -> M
         seconds=time.perf_counter() - began,
         terms=design.terms,
         spread=found.spread,
-        model=Model(parsed, design, found.covariances, found.theta),
+        model=Model(
+            parsed,
+            design,
+            found.covariances,
+            found.theta,
+            transforms=found.transforms,
+            sigma=found.residual_sd,
+        ),
     )
 
 
@@ -144,7 +152,14 @@ def logistic_mixed(parsed: Formula, design: Design, began: float) -> MixedFit:
         warnings=found.warnings,
         seconds=time.perf_counter() - began,
         terms=design.terms,
-        model=Model(parsed, design, found.covariances, found.theta, found.joint),
+        model=Model(
+            parsed,
+            design,
+            found.covariances,
+            found.theta,
+            transforms=found.transforms,
+            joint=found.joint,
+        ),
     )
 
 

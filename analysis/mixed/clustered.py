@@ -20,6 +20,9 @@ FEW_CLUSTERS = 30
 #: A column is aliased when the part of it that earlier columns do not explain is shorter
 #: than this share of the column (R's ``lm`` has the same 1e-7).
 RANK_TOLERANCE = 1e-7
+#: Columns, scaled to length one, whose Gram matrix has no smaller eigenvalue are far from
+#: dependent.
+WIDE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +248,31 @@ def aliased(X: FloatArray) -> list[int]:
     return found
 
 
+def triangle(X: FloatArray) -> FloatArray | None:
+    """Find the upper triangular R with X = Q R and Q'Q = n I, its diagonal positive.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        None where columns are constant zero or linear combinations of others.
+    """
+    gram = X.T @ X / max(len(X), 1)
+    length = np.sqrt(np.diag(gram))
+    if len(X) and (length > 0).all():
+        angles = gram / np.outer(length, length)
+        # Squaring costs Q the square of what the angles cost it: not where they are small.
+        if np.linalg.eigvalsh(angles)[0] > WIDE:
+            return np.asarray(np.linalg.cholesky(angles).T * length, dtype=np.float64)
+    if not len(X) or aliased(X):
+        return None
+    upper = np.linalg.qr(X, mode="r") / np.sqrt(len(X))
+    return np.asarray(upper * np.sign(np.diag(upper))[:, None], dtype=np.float64)
+
+
 def basis_of(X: FloatArray, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
     """Find a well-conditioned basis of the columns.
 
@@ -264,21 +292,14 @@ def basis_of(X: FloatArray, names: Sequence[str]) -> tuple[FloatArray, FloatArra
     InputError
         When columns are constant zero or linear combinations of others, naming them.
     """
-    length = np.sqrt((X**2).mean(axis=0))
-    if (length > 0).all():
-        scaled = X / length
-        if np.linalg.eigvalsh(scaled.T @ scaled / len(X))[0] > 1e-6:
-            return scaled, np.diag(length)
-    # Slower, so only where the cheap test cannot tell: near or true dependence.
-    dependent = aliased(X) if len(X) else list(range(X.shape[1]))
-    if dependent:
+    upper = triangle(X)
+    if upper is None:
+        dependent = aliased(X) if len(X) else list(range(X.shape[1]))
         raise InputError(
             f"cannot estimate {listing(names[j] for j in dependent)}: a linear combination of "
             "other columns (or all zero); leave it out of the model"
         )
-    basis, transform = np.linalg.qr(X)
-    scale = np.sqrt(len(X))
-    return basis * scale, transform / scale
+    return X @ np.linalg.inv(upper), upper
 
 
 def solve(matrix: FloatArray, right: FloatArray) -> FloatArray:

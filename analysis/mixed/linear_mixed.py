@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, basis_of, solve
+from analysis.mixed.coordinates import Transforms, covariances, transforms_of
 from analysis.mixed.design import Design, RandomBlock
 from analysis.mixed.equations import equations
 from analysis.mixed.satterthwaite import Spread
@@ -23,8 +24,13 @@ NAME = "Optik, profiled deviance"
 STARTS = (1.0, 0.25, 4.0)
 #: Residual sums of squares below this share of the total are not had by subtraction.
 CANCELLED = 1e-6
+#: Columns whose Gram matrix, of unit diagonal, has no smaller eigenvalue need no basis.
+WIDE = 1e-3
+#: Step of the finite differences of the gradient, in rough standard errors: variances of few
+#: groups bend the deviance so much that a longer one shows in the degrees of freedom.
+STEP = 3e-5
 #: The search's last differences serve again when they were taken this close to its end.
-CLOSE = 1e-4
+CLOSE = 3e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,8 @@ class Components:
     warnings : tuple of str
     theta : ndarray, shape (m,)
         Where the search ended (`analysis.mixed.model.Model`).
+    transforms : tuple of ndarray, shape (q, q)
+        Its coordinates (`analysis.mixed.coordinates`).
     spread : Spread or None
         What Satterthwaite's degrees of freedom need (linear models).
     joint : ndarray, shape (m + p, m + p), or None
@@ -63,6 +71,7 @@ class Components:
     singular: bool
     warnings: tuple[str, ...]
     theta: FloatArray
+    transforms: Transforms
     spread: Spread | None = None
     joint: FloatArray | None = None
 
@@ -148,10 +157,10 @@ class Profiled:
         system, p = self.system, len(self.gram) - 1
         if not system.factorise(theta, self.moments, self.gram):
             return None
-        border = system.border[len(system.border) - p - 1 :, len(system.border) - p - 1 :]
-        back = np.linalg.inv(np.triu(border[:p, :p]))
-        coefficients = back @ border[:p, p]
-        squares = 0.0 if system.exhausted else float(border[p, p]) ** 2
+        corner = system.border.corner
+        back = np.linalg.inv(np.triu(corner[:p, :p]))
+        coefficients = back @ corner[:p, p]
+        squares = 0.0 if system.border.exhausted else float(corner[p, p]) ** 2
         self._cancelled = self._cancelled or squares < CANCELLED * self.gram[p, p]
         if self._cancelled:
             # Too little is left of the difference: from the rows instead.
@@ -226,8 +235,8 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
     if spread <= 1e-10 * float(np.abs(design.y).max()):
         raise InputError("the fixed part reproduces the outcome exactly: no variance is left")
     residuals /= spread
-    lengths = unit_lengths(design.random)
-    structure = arrange(design.random, lengths)
+    transforms = transforms_of(design.random)
+    structure = arrange(design.random, transforms)
     check_border(structure, groupings(design.random))
     profiled = Profiled(structure, residuals, X, reml=reml)
     best = search(profiled)
@@ -243,7 +252,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
     return Components(
         params=back @ (ordinary + spread * at.coefficients),
         cov=symmetric(unit @ at.unscaled_cov @ unit.T),
-        covariances=covariances(theta, design.random, lengths, sigma * spread),
+        covariances=covariances(theta, transforms, sigma * spread),
         residual_sd=sigma * spread,
         loglik=float(loglik),
         n_variance=len(theta),
@@ -251,6 +260,7 @@ def fit_linear(design: Design, *, reml: bool) -> Components:
         singular=best.singular,
         warnings=verdict(best),
         theta=theta,
+        transforms=transforms,
         spread=variance_of_covariance(profiled, best, sigma, spread * back),
     )
 
@@ -277,34 +287,14 @@ def conditioned(X: FloatArray, names: Sequence[str]) -> tuple[FloatArray, FloatA
     gram = X.T @ X
     length = np.sqrt(np.diag(gram))
     # Elimination does not mind the columns' units, only their angles.
-    if (length > 0).all() and np.linalg.eigvalsh(gram / np.outer(length, length))[0] > 1e-6:
+    if (length > 0).all() and np.linalg.eigvalsh(gram / np.outer(length, length))[0] > WIDE:
         return X, np.eye(X.shape[1])
     return basis_of(X, names)
-
-
-def unit_lengths(blocks: Sequence[RandomBlock]) -> list[FloatArray]:
-    """Root mean squares of the columns of random blocks."""
-    return [np.sqrt(np.einsum("nk,nk->k", b.Z, b.Z) / len(b.Z)) for b in blocks]
 
 
 def groupings(blocks: Sequence[RandomBlock]) -> str:
     """Name the groupings of a model."""
     return listing(dict.fromkeys(block.group for block in blocks))
-
-
-def covariances(
-    theta: FloatArray, blocks: Sequence[RandomBlock], lengths: Sequence[FloatArray], sigma: float
-) -> tuple[FloatArray, ...]:
-    """Covariance matrices of the random effects in the units of the design's columns."""
-    found, start = [], 0
-    for block, length in zip(blocks, lengths, strict=True):
-        q = len(block.names)
-        lower = np.zeros((q, q))
-        stop = start + q * (q + 1) // 2
-        lower[np.tril_indices(q)] = theta[start:stop]
-        start = stop
-        found.append(lower @ lower.T * sigma**2 / np.outer(length, length))
-    return tuple(found)
 
 
 def symmetric(matrix: FloatArray) -> FloatArray:
@@ -356,13 +346,13 @@ def search(profiled: Profiled) -> Minimum:
             reml=profiled.reml,
             moments=profiled.moments.compress(kept, axis=2),
         )
-        best = from_part(profiled.deviance, search(smaller), scale, structure)
+        best = from_part(profiled.deviance, search(smaller), scale, structure, STEP)
         if best is not None:
             return best
     for tried, start in enumerate(STARTS):
         theta = np.zeros(len(structure.theta_row))
         theta[structure.diagonal] = start
-        found = minimise(profiled.deviance, theta, scale, structure.diagonal, best)
+        found = minimise(profiled.deviance, theta, scale, structure.diagonal, best, step=STEP)
         if best is None or (found.converged, -found.value) > (best.converged, -best.value):
             best = found
         # A maximum at the boundary is looked at from a second side before it is believed.
@@ -387,7 +377,7 @@ def variance_of_covariance(
     assert here is not None
     if np.abs(points[0] - theta).max() > CLOSE * np.abs(theta).max():
         points = theta + np.vstack(
-            [np.zeros(size - 1), np.diag(1e-4 * rough_errors(profiled.structure))]
+            [np.zeros(size - 1), np.diag(STEP * rough_errors(profiled.structure))]
         )
     at = [profiled.evaluate(point) for point in points]
     steps = points[1:] - points[0]

@@ -9,15 +9,14 @@ from scipy.special import expit, gammaln
 
 from analysis.mixed import kernels_rows
 from analysis.mixed.clustered import FloatArray, Rows, aliased
+from analysis.mixed.coordinates import Transforms, covariances, factors, transforms_of
 from analysis.mixed.design import Design
 from analysis.mixed.equations import equations
 from analysis.mixed.linear_mixed import (
     Components,
-    covariances,
     groupings,
     rough_errors,
     symmetric,
-    unit_lengths,
     verdict,
 )
 from analysis.mixed.logit import Solution, solve_logit
@@ -28,13 +27,13 @@ from analysis.mixed.thinning import from_part, thinned
 from complexity.errors import InputError, listing
 
 NAME = "Optik, Laplace approximation"
-#: Where the search begins: standard deviations of the random effects, columns of unit length.
+#: Where the search begins: standard deviations of the random effects, in their coordinates.
 STARTS = (0.7, 0.2, 2.0)
 #: Newton's iterations for the modes end with the step that promised less than this in
 #: log-likelihood: what is left after it is in the order of the square.
 MODE_TOLERANCE = 1e-7
 MODE_ITERATIONS = 60
-#: Beyond this standard deviation of unit-length columns Laplace's approximation is poor.
+#: Beyond this standard deviation in the linear predictor Laplace's approximation is poor.
 LARGE_SD = 3.0
 
 
@@ -230,8 +229,8 @@ def fit_logistic(design: Design) -> Components:
             f"{listing(plain.separated, shown=8)}, whose estimates would grow without limit; "
             "leave it out or merge categories"
         )
-    lengths = unit_lengths(design.random)
-    structure = arrange(design.random, lengths)
+    transforms = transforms_of(design.random)
+    structure = arrange(design.random, transforms)
     check_border(structure, groupings(design.random))
     laplace = Laplace(structure, design.y, plain.basis, trials)
     best = search(laplace, rows, plain)
@@ -243,18 +242,18 @@ def fit_logistic(design: Design) -> Components:
     joint = symmetric(joint)
     ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
     warnings = list(verdict(best))
-    found = covariances(theta, design.random, lengths, 1.0)
     return Components(
         params=back @ beta,
         cov=joint[len(theta) :, len(theta) :].copy(),
-        covariances=found,
+        covariances=covariances(theta, transforms),
         residual_sd=None,
         loglik=float(-best.value / 2 + ways.sum()),
         n_variance=len(theta),
         converged=best.converged,
         singular=best.singular,
-        warnings=(*warnings, *poor_approximation(design, found)),
+        warnings=(*warnings, *poor_approximation(design, theta, transforms)),
         theta=theta,
+        transforms=transforms,
         joint=joint,
     )
 
@@ -264,12 +263,13 @@ def outermost(design: Design) -> str:
     return min(design.random, key=lambda block: block.n_levels).group
 
 
-def poor_approximation(design: Design, found: tuple[FloatArray, ...]) -> list[str]:
+def poor_approximation(design: Design, theta: FloatArray, transforms: Transforms) -> list[str]:
     """Say where Laplace's approximation is known to be off."""
     large = [
         block.group
-        for block, covariance in zip(design.random, found, strict=True)
-        if np.mean(np.einsum("ni,ij,nj->n", block.Z, covariance, block.Z)) > LARGE_SD**2
+        for block, lower in zip(design.random, factors(theta, transforms), strict=True)
+        # The mean of z L L' z' over rows, columns being orthogonal of mean square one.
+        if (lower**2).sum() > LARGE_SD**2
     ]
     if not large:
         return []

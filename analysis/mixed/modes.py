@@ -184,28 +184,28 @@ def modes_of(fit: MixedFit) -> Found:
 @one_thread
 def _find(fit: MixedFit, model: Model) -> Found:
     from analysis.mixed.assemble import ready
-    from analysis.mixed.linear_mixed import unit_lengths
+    from analysis.mixed.coordinates import to_columns
     from analysis.mixed.structure import arrange
 
     design = model.design
     ready(fit.family)
-    lengths = unit_lengths(design.random)
-    structure = arrange(design.random, lengths)
+    structure = arrange(design.random, model.transforms)
     solved = _linear if fit.family == "gaussian" else _logistic
     effects, spread = solved(structure, design, model.theta, fit.params)
-    sigma = 1.0 if fit.residual_sd is None else fit.residual_sd
+    sigma = model.sigma
     # A block's columns begin at the row of its first parameter.
     at, found = 0, []
-    for block, length in zip(design.random, lengths, strict=True):
+    for block, transform in zip(design.random, model.transforms, strict=True):
         q, begin = len(block.names), int(structure.theta_row[at])
         at += q * (q + 1) // 2
         columns = slice(begin, begin + q)
         # Any cell that meets a group holds what is known of it.
         cell = np.empty(block.n_levels, dtype=np.int64)
         cell[block.codes] = structure.cell
-        values = effects[cell, columns] / length
+        values = to_columns(effects[cell, columns].T, transform).T
+        back = to_columns(np.eye(q), transform)
         inverse = np.moveaxis(spread[columns, columns, cell], -1, 0)
-        found.append(Modes(values, sigma**2 * inverse / np.outer(length, length)))
+        found.append(Modes(values, sigma**2 * (back @ inverse @ back.T)))
     variance = np.zeros(len(design.y))
     for i, j in np.ndindex(spread.shape[:2]):
         variance += structure.Z[:, i] * spread[i, j, structure.cell] * structure.Z[:, j]

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri, stdtrit, xlogy
 
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.coordinates import row_variances
 from analysis.mixed.design import Design
 from analysis.mixed.encoding import Encoder
 from analysis.mixed.integrating import averaged
@@ -206,9 +207,8 @@ def random_variance(model: Model, Z: Sequence[FloatArray]) -> tuple[FloatArray, 
     Parameters
     ----------
     model : Model
-        Of a fit whose theta is in units of the link (logistic), for the derivatives.
     Z : sequence of ndarray, shape (n, q)
-        Columns of each block.
+        Columns of each block; none for a model without random terms.
 
     Returns
     -------
@@ -217,18 +217,10 @@ def random_variance(model: Model, Z: Sequence[FloatArray]) -> tuple[FloatArray, 
     slope : ndarray, shape (n, m)
         Its derivatives to theta.
     """
-    total = np.zeros(len(Z[0]) if len(Z) else len(model.design.y))
-    slopes, start = [], 0
-    for block, columns, covariance in zip(model.design.random, Z, model.covariances, strict=True):
-        total += np.einsum("ni,ij,nj->n", columns, covariance, columns, optimize=True)
-        q = len(block.names)
-        row, column = np.tril_indices(q)
-        lower = np.zeros((q, q))
-        lower[row, column] = model.theta[start : start + len(row)]
-        start += len(row)
-        unit = columns / np.sqrt((block.Z**2).mean(axis=0))
-        slopes.append(2 * unit[:, row] * (unit @ lower)[:, column])
-    return total, np.hstack(slopes) if slopes else np.zeros((len(total), 0))
+    if not len(Z):
+        n = len(model.design.y)
+        return np.zeros(n), np.zeros((n, 0))
+    return row_variances(model.theta, model.transforms, Z, model.sigma)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,8 +67,11 @@ class Minimum:
 class _Counted:
     """The deviance in units of rough standard errors, counting evaluations."""
 
-    def __init__(self, deviance: Deviance, origin: FloatArray, scale: FloatArray) -> None:
+    def __init__(
+        self, deviance: Deviance, origin: FloatArray, scale: FloatArray, step: float
+    ) -> None:
         self._deviance, self.origin, self.scale, self.calls = deviance, origin, scale, 0
+        self.step = step
         self._known: dict[bytes, tuple[float, FloatArray]] = {}
         self.probes = np.empty((0, len(origin)))
 
@@ -102,6 +105,7 @@ def minimise(
     rival: Minimum | None = None,
     *,
     close: bool = False,
+    step: float = STEP,
 ) -> Minimum:
     """Minimise a deviance by BFGS, then by Newton steps; try the boundary; leave saddles.
 
@@ -119,12 +123,15 @@ def minimise(
         An end already reached from elsewhere: returned when this search leads no lower.
     close : bool
         The start is within a few standard errors, and `scale` nearly whitens the Hessian.
+    step : float
+        Of the finite differences of the gradient, in rough standard errors: the shorter, the
+        better the gradient must be.
 
     Returns
     -------
     Minimum
     """
-    counted = _Counted(deviance, start, scale)
+    counted = _Counted(deviance, start, scale, step)
     z = (_descend if close else _bfgs)(counted, np.zeros(len(start)))
     if rival is not None and counted(z)[0] > rival.value - 1e-3:
         return rival
@@ -258,8 +265,8 @@ def _newton(
 def _hessian(counted: _Counted, z: FloatArray, gradient: FloatArray) -> FloatArray:
     """Differences of the exact gradient."""
     found = np.empty((len(z), len(z)))
-    points = [z, *(z + STEP * np.eye(len(z)))]
+    points = [z, *(z + counted.step * np.eye(len(z)))]
     for j, point in enumerate(points[1:]):
-        found[j] = (counted(point)[1] - gradient) / STEP
+        found[j] = (counted(point)[1] - gradient) / counted.step
     counted.probes = np.array([counted.point(point) for point in points])
     return (found + found.T) / 2

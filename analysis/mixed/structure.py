@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.mixed.clustered import FloatArray
+from analysis.mixed.coordinates import in_basis
 from analysis.mixed.design import RandomBlock
 
 IntArray = npt.NDArray[np.int64]
@@ -146,15 +147,15 @@ class _Factor:
     n_columns: int
 
 
-def arrange(blocks: Sequence[RandomBlock], lengths: Sequence[FloatArray] = ()) -> Structure:
+def arrange(blocks: Sequence[RandomBlock], transforms: Sequence[FloatArray] = ()) -> Structure:
     """Find the chain of nested groupings that leaves least, number its groups, index the rest.
 
     Parameters
     ----------
     blocks : sequence of RandomBlock
         At least one.
-    lengths : sequence of ndarray, shape (q,), optional
-        What to divide the columns of each block by.
+    transforms : sequence of ndarray, shape (q, q), optional
+        Blocks are taken in the basis that these give (`analysis.mixed.coordinates`).
 
     Returns
     -------
@@ -165,7 +166,7 @@ def arrange(blocks: Sequence[RandomBlock], lengths: Sequence[FloatArray] = ()) -
     crossed = [f for f in range(len(factors)) if f not in chain]
     ordered = [factors[f] for f in [*chain, *crossed]]
     cell, level = _cells(ordered, len(chain))
-    Z, *thetas = _columns(blocks, lengths, ordered)
+    Z, *thetas = _columns(blocks, transforms, ordered)
     span = np.array([factor.n_columns for factor in ordered], dtype=np.int64)
     return _indexed(Z, cell, (thetas[0], thetas[1], thetas[2]), level, span, len(chain))
 
@@ -348,7 +349,7 @@ def _meetings(
 
 
 def _columns(
-    blocks: Sequence[RandomBlock], lengths: Sequence[FloatArray], ordered: list[_Factor]
+    blocks: Sequence[RandomBlock], transforms: Sequence[FloatArray], ordered: list[_Factor]
 ) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
     """Columns in the factors' order, and where each block's parameters go."""
     Z = np.empty((len(blocks[0].Z), sum(factor.n_columns for factor in ordered)))
@@ -358,8 +359,10 @@ def _columns(
         for index in factor.blocks:
             begin[index] = done
             done += len(blocks[index].names)
-            length = lengths[index] if len(lengths) else 1.0
-            np.divide(blocks[index].Z, length, out=Z[:, begin[index] : done])
+            columns = blocks[index].Z
+            Z[:, begin[index] : done] = (
+                in_basis(columns, transforms[index]) if len(transforms) else columns
+            )
     theta_row, theta_column = [], []
     for index, block in enumerate(blocks):
         lower = np.tril_indices(len(block.names))

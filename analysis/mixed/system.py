@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dlauum, dpotrf, dtrtri
 
 from analysis.mixed import kernels_rows
+from analysis.mixed.border import border_of
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.structure import Structure
 from complexity.errors import InputError
@@ -69,12 +68,7 @@ class System:
         self.structure, self.p = structure, p
         kz = structure.Z.shape[1]
         self.lower = np.zeros((kz, kz))
-        #: Upper Cholesky factor of the border's matrix; what is below its diagonal is not zero.
-        self.border = np.empty((0, 0))
-        self._coupled = np.empty((0, 0))
-        self._pivots = np.empty(0)
-        #: Nothing but rounding is left of the last fixed column: its pivot has no meaning.
-        self.exhausted = False
+        self.border = border_of(structure, p)
         #: log |V'WV + I|.
         self.logdet_effects = 0.0
 
@@ -91,38 +85,21 @@ class System:
         gram : ndarray, shape (p, p), optional
             X'WX. Without it the fixed columns are right-hand sides for `solved` alone.
         """
-        s, c = self.structure, self.structure.n_crossed
-        self.lower = s.factor(theta)
-        border = np.zeros((c + self.p, c + self.p))
-        border.ravel()[: c * (c + self.p) : c + self.p + 1] = 1.0
-        if gram is not None:
-            border[c:, c:] = gram
+        self.lower = self.structure.factor(theta)
+        border = self.border.room(gram)
         logdet = self._eliminate(moments, border)
-        if not (np.isfinite(logdet) and np.isfinite(border).all()):
+        if not np.isfinite(logdet) or not self.border.factorise(border, fixed=gram is not None):
             return False
-        kept = c if gram is None else c + self.p
-        self._coupled = border[:c, c:].copy()
-        # Transposed, C's upper triangles are Fortran's lower ones: nothing is copied.
-        factor, failed = dpotrf(border[:kept, :kept].T, lower=1, clean=0, overwrite_a=1)
-        if failed and (gram is None or failed < kept):
-            return False
-        self.exhausted = bool(failed)
-        if failed:
-            # Any pivot does: with weight zero the column takes no part in `logdet_slope`.
-            factor[-1, -1] = 1.0
-        self.border = factor.T
-        self._pivots = 2 * np.log(np.diag(self.border))
-        self.logdet_effects = float(logdet + self._pivots[:c].sum())
+        self.logdet_effects = logdet + self.border.logdet
         return True
 
     def logdet_fixed(self, count: int) -> float:
         """Log |M| less log |V'WV + I|, of the first `count` fixed columns."""
-        c = self.structure.n_crossed
-        return float(self._pivots[c : c + count].sum())
+        return 2 * float(np.log(np.diag(self.border.corner)[:count]).sum())
 
     def solved(self) -> FloatArray:
         """Solve (V'WV + I) u = V'W r for the one fixed column r of the last `factorise`."""
-        crossed = self._crossed(self._coupled[:, 0])
+        crossed = self.border.solved()
         return np.concatenate([self._backward(None, np.r_[crossed, -1.0]), crossed])
 
     def explained(self, coefficients: FloatArray) -> FloatArray:
@@ -132,9 +109,7 @@ class System:
         ----------
         coefficients : ndarray, shape (p,)
         """
-        c = self.structure.n_crossed
-        right = -self.border[:c, c:] @ coefficients
-        crossed = _triangular(self.border[:c, :c], right)
+        crossed = self.border.explained(coefficients)
         chain = self._backward(None, np.concatenate([crossed, coefficients]))
         return np.concatenate([chain, crossed])
 
@@ -154,16 +129,9 @@ class System:
         s = self.structure
         border = np.zeros(s.n_crossed + self.p)
         reduced = self._forward(sums, border)
-        border[: s.n_crossed] = self._crossed(border[: s.n_crossed])
+        border[: s.n_crossed] = self.border.solve(border[: s.n_crossed])
         border[s.n_crossed :] = 0.0
         return np.concatenate([self._backward(reduced, border), border[: s.n_crossed]])
-
-    def _crossed(self, right: FloatArray) -> FloatArray:
-        c = self.structure.n_crossed
-        if c == 0:
-            return right
-        corner = self.border[:c, :c]
-        return _triangular(corner, _triangular(corner, right, transposed=True))
 
     def logdet_slope(
         self, moments: FloatArray, weights: FloatArray, *, spread: bool = False
@@ -189,20 +157,9 @@ class System:
         blocks : ndarray, shape (kz, kz, cells)
             Empty unless asked for.
         """
-        s, c = self.structure, self.structure.n_crossed
-        kz, size = s.Z.shape[1], len(self.border)
-        if size:
-            inverse, _ = dtrtri(self.border.T, lower=1)
-            inverse *= np.sqrt(np.concatenate([np.ones(c), weights]))[:, None]
-            between = dlauum(inverse, lower=1, overwrite_c=1)[0].T
-        else:
-            between = np.empty((0, 0))
-        if size < c + self.p:
-            # Right-hand sides take no part.
-            whole = np.zeros((c + self.p, c + self.p))
-            whole[:size, :size] = between
-        else:
-            whole = between
+        s = self.structure
+        kz = s.Z.shape[1]
+        whole = self.border.inverse(weights)
         slope = np.zeros((kz, kz))
         blocks = np.empty((kz, kz, s.n_cells if spread else 0))
         self._invert(moments, whole, blocks, slope)
@@ -237,10 +194,3 @@ class System:
         """Pick the entries of a (kz, kz) derivative that belong to theta."""
         picked: FloatArray = slope[self.structure.theta_row, self.structure.theta_column]
         return picked
-
-
-def _triangular(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
-    if not len(right):
-        return right
-    found = solve_triangular(upper, right, trans=int(transposed), check_finite=False)
-    return np.asarray(found, dtype=np.float64)

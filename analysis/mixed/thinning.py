@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.search import NEAR_ZERO, Deviance, Minimum, minimise
+from analysis.mixed.search import NEAR_ZERO, STEP, Deviance, Minimum, minimise
 from analysis.mixed.structure import IntArray, Structure
 
 #: One in so many of the outermost groups is kept.
@@ -62,7 +62,11 @@ def _whitened(part: Minimum) -> FloatArray | None:
 
 
 def from_part(
-    deviance: Deviance, part: Minimum, scale: FloatArray, structure: Structure
+    deviance: Deviance,
+    part: Minimum,
+    scale: FloatArray,
+    structure: Structure,
+    step: float = STEP,
 ) -> Minimum | None:
     """Search the whole from where the search of a part ended.
 
@@ -75,6 +79,8 @@ def from_part(
         Rough standard errors.
     structure : Structure
         Of the whole.
+    step : float
+        As in `minimise`.
 
     Returns
     -------
@@ -93,6 +99,6 @@ def from_part(
     start[structure.diagonal] = np.where(
         np.abs(start[structure.diagonal]) < off, off, start[structure.diagonal]
     )
-    found = minimise(deviance, start, directions, structure.diagonal, close=True)
+    found = minimise(deviance, start, directions, structure.diagonal, close=True, step=step)
     settled = found.converged and (part.singular or not found.singular)
     return found if settled else None
