@@ -22,7 +22,7 @@ from complexity.errors import InputError
 from complexity.files import sha256_file
 from complexity.sources import ImageSource
 
-AFTER_BUCKETS = ("join", "optimum", "latency", "worth", "report")
+AFTER_BUCKETS = ("join", "optimum", "latency", "worth", "robustness", "report")
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,14 @@ def _stages(
         lambda: stages.find_worth(study, samples, latency, folder),
         say=say,
     )
-    upstream = {name: record.outputs(name) for name in ("optimum", "latency", "worth")}
+    record.stage(
+        "robustness",
+        {**cut, "table": table, "optimum": record.outputs("optimum"), "seed": manifest.seed},
+        lambda: stages.check_robustness(study, samples, folder),
+        say=say,
+    )
+    before = ("optimum", "latency", "worth", "robustness")
+    upstream = {name: record.outputs(name) for name in before}
     record.stage(
         "report",
         {**cut, "images": sources["images"], "table": table, "latency": timed, **upstream},

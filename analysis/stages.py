@@ -32,6 +32,7 @@ BUCKETS = "buckets.json"
 TABLE = "table.parquet"
 JOIN = "join.json"
 DEFAULT_BUCKETS = 3
+ROBUSTNESS = "robustness.json"
 #: Secondary metrics without an answer, with the reason.
 SET_ASIDE = "fits/set_aside.json"
 
@@ -220,6 +221,28 @@ def find_worth(
     return outputs
 
 
+def check_robustness(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]:
+    """Ask again with other choices and without some data; writes `robustness.json`.
+
+    Empty for buckets without an order, which have no two ends.
+    """
+    from analysis.robustness.per_model import robustness
+
+    analysis = study.manifest.analysis
+    metrics = [m for m in usable_metrics(study, folder) if answer_path(folder, m).is_file()]
+    found: list[dict[str, Any]] = []
+    if analysis.buckets.column is None or analysis.buckets.order is not None:
+        found = robustness(
+            read_analysis_table(folder),
+            read_complexity(folder).set_index("image_id")[metrics],
+            bucket_labels(study, samples, folder, analysis.primary.metric),
+            covariates=analysis.covariates,
+            seed=study.manifest.seed,
+        )
+    write_json(folder / ROBUSTNESS, found)
+    return [folder / ROBUSTNESS]
+
+
 def answer_path(folder: Path, metric: str) -> Path:
     """Where the answers for a metric lie."""
     return folder / "optimum" / f"{metric}.json"
@@ -258,6 +281,7 @@ def write_report(
         accuracy_fits=_load(folder / "fits" / f"accuracy_{analysis.primary.metric}.json"),
         latency_fits=_load(folder / "fits" / "latency.json"),
         worth=[w for m in metrics for w in _load(folder / "worth" / f"{m}.json")],
+        robustness=_load(folder / ROBUSTNESS),
     )
     return [
         *write_tables(material, folder / "tables"),

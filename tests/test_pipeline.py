@@ -16,7 +16,7 @@ from small_study import contents, read_manifest, small_study, write_manifest
 import analysis
 from complexity.errors import InputError
 
-STAGES = ["measure", "buckets", "join", "optimum", "latency", "worth", "report"]
+STAGES = ["measure", "buckets", "join", "optimum", "latency", "worth", "robustness", "report"]
 
 
 def stages_done(folder: Path) -> dict[str, float]:
@@ -56,6 +56,8 @@ def test_a_run_leaves_every_promised_file(finished: tuple[Path, Path, analysis.R
         "worth_smallest_k",
         "worth_policies",
         "worth_utility",
+        "specification_agreement",
+        "left_out",
     ):
         expected |= {f"tables/{table}.{suffix}" for suffix in ("csv", "md", "tex")}
     for figure in (
@@ -67,6 +69,7 @@ def test_a_run_leaves_every_promised_file(finished: tuple[Path, Path, analysis.R
         "worth_best_k_by_price",
         "worth_of_choosing_k",
         "worth_of_choosing_k_ms",
+        "specification_curve",
     ):
         expected |= {f"figures/{figure}.{suffix}" for suffix in ("pdf", "svg", "png")}
     assert expected <= names
@@ -138,7 +141,12 @@ def test_a_changed_setting_redoes_what_depends_on_it(
 
     content["seed"] = 7
     write_manifest(manifest.parent, content)
-    assert analysis.run(manifest, folder, workers=1).computed == ("optimum", "worth", "report")
+    assert analysis.run(manifest, folder, workers=1).computed == (
+        "optimum",
+        "worth",
+        "robustness",
+        "report",
+    )
 
     content["analysis"]["metrics"] = ["object_count", "entropy_gray"]
     write_manifest(manifest.parent, content)

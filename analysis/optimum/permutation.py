@@ -10,7 +10,7 @@ from analysis.optimum.answer import ReportedTest
 from analysis.optimum.cells import Cells
 
 Array = NDArray[np.float64]
-PERMUTATIONS = 1_999
+PERMUTATIONS = 999
 #: Strata hold at least so many images on average, or complexity is shuffled over all of them.
 STRATUM = 4
 

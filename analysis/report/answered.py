@@ -50,7 +50,8 @@ def interactions(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     DataFrame
         `metric`, `role` (primary or secondary), `model`, `n_images`, `f`, `df`, `df2`, `p` and
         `p_adjusted` on the logit scale, `p_probability` and `p_probability_adjusted` in the
-        linear probability model, `p_linearity` (curve × c²).
+        linear probability model, `p_permutation` (complexity shuffled across images),
+        `p_linearity` (curve × c²).
     """
     rows = []
     for answer in answers:
@@ -68,6 +69,7 @@ def interactions(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "p_adjusted": _float(logit["p_adjusted"]),
                 "p_probability": _float(probability["p"]),
                 "p_probability_adjusted": _float(probability["p_adjusted"]),
+                "p_permutation": _float(answer["interaction_permutation"]["p"]),
                 "p_linearity": _float(answer["linearity"]["p"]),
             }
         )
@@ -83,7 +85,8 @@ def shifts(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         `metric`, `role`, `model`, `images_low`, `images_high` (in the two ends), `p` and
         `p_adjusted` of "one k is optimal at both ends", `p_curve` (the same test on the
         regression's curves), `common_k` (list), then `single_k` with the least possible cost,
-        its estimated `cost` and `cost_limit` (shares of accuracy).
+        its estimated `cost` and `cost_limit` (shares of accuracy), `p_equivalence` and `within`
+        (list): the k shown to cost less than the margin at both ends.
     """
     rows = []
     for answer in answers:
@@ -103,6 +106,8 @@ def shifts(answers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "single_k": single["k"],
                 "cost": single["cost"],
                 "cost_limit": single["limit"],
+                "p_equivalence": answer["equivalence"]["p"],
+                "within": answer["equivalence"]["within"],
             }
         )
     return pd.DataFrame(rows)

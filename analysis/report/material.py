@@ -39,6 +39,8 @@ class Material:
         `fits/*.json`; accuracy of the primary metric.
     worth : list of dict
         `worth/*.json`, primary metric first.
+    robustness : list of dict
+        `robustness.json`.
     """
 
     primary: str
@@ -54,6 +56,7 @@ class Material:
     accuracy_fits: Sequence[Mapping[str, Any]]
     latency_fits: Sequence[Mapping[str, Any]]
     worth: Sequence[Mapping[str, Any]] = ()
+    robustness: Sequence[Mapping[str, Any]] = ()
 
     def primary_answers(self) -> list[Mapping[str, Any]]:
         """Answers of the primary metric."""

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.manifest import Study
 from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.report.measured import ALL
+from analysis.report.robustness_tables import robustness_sentences
 from analysis.report.worth_words import worth_sentences
 from complexity.errors import listing
 
@@ -66,6 +67,12 @@ def answer_text(study: Study, folder: Path) -> str:
     worth = worth_sentences(worths, None if timed is None else (timed.device, timed.phase))
     if worth:
         lines += ["", "Worth", *(line for item in worth for line in _indented(item))]
+    robust = robustness_sentences(
+        [r for r in _read(folder / "robustness.json") if primary.model in ("all", r["model"])]
+    )
+    if robust:
+        lines += ["", "Other choices, other data"]
+        lines += [line for item in robust for line in _indented(item)]
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]
     if others:
         lines += ["", "Other metrics and models", *_indented(_secondary(others))]

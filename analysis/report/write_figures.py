@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.numerals import points
-from analysis.report import answered, measured, worth_frames
+from analysis.report import answered, measured, robustness_tables, worth_frames
 from analysis.report.material import Material
 from analysis.report.worth_tables import policy_words
 from complexity.image import prepare
@@ -58,6 +58,9 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
         folder / "optimal_k_vs_complexity",
     )
     paths += _worth(m, folder)
+    if m.robustness:
+        fig = figures.specification_curve(robustness_tables.specifications(m.robustness), m.primary)
+        paths += figures.save(fig, folder / "specification_curve")
     if m.latency is None or not len(m.latency):
         return paths
     latency = measured.latency_by_k(m.latency, m.samples, m.labels[m.primary])

@@ -12,6 +12,7 @@ from analysis.report import answered, measured
 from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
+from analysis.report.robustness_tables import write_robustness_tables
 from analysis.report.wide import across, plus_minus
 from analysis.report.worth_tables import write_worth_tables
 
@@ -56,6 +57,7 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     if m.table is not None:
         paths += _accuracy_tables(m, folder)
         paths += write_worth_tables(m, folder, _buckets(m))
+        paths += write_robustness_tables(m.robustness, folder)
     if m.latency is not None and len(m.latency):
         paths += _latency_tables(m, folder)
     return paths
@@ -132,13 +134,16 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("p_adjusted", "Holm", "p", span="logit"),
             ColumnStyle("p_probability", "p", "p", span="probability"),
             ColumnStyle("p_probability_adjusted", "Holm", "p", span="probability"),
+            ColumnStyle("p_permutation", "p", "p", span="shuffled"),
             ColumnStyle("p_linearity", "p", "p", span="linearity"),
         ],
         notes=[
             f"Primary metric: {readable(m.primary)}. Robust Wald tests of all k × complexity "
             "terms, k as a factor, covariance clustered by image (CR1): in a logit, and in a "
-            "linear probability model with the same terms. Linearity: k × c² terms in the logit, "
-            "unadjusted.",
+            "linear probability model with the same terms. Linearity: k × c² terms in the logit. "
+            "Shuffled: complexity permuted across images (within strata of the covariates where "
+            "they are large enough), studentised; tests that complexity has nothing to do with "
+            "the curve in k. The last two are unadjusted.",
             "Holm: over models for the primary metric, over all the rest for the others, each "
             "kind of test apart.",
         ],
@@ -160,6 +165,8 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             ColumnStyle("single_k", "k", "count", span="least costly k"),
             ColumnStyle("cost", "cost", "points", 2, span="least costly k"),
             ColumnStyle("cost_limit", "limit", "points", 2, span="least costly k"),
+            ColumnStyle("p_equivalence", "p", "p", span="within margin"),
+            ColumnStyle("within", "k", "ks", span="within margin"),
         ],
         notes=[
             f"Primary metric: {readable(m.primary)}. p of the null that one k is optimal in the "
@@ -171,6 +178,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             "sets of k (level .05) are not adjusted.",
             "Least costly k: cost is the largest estimated shortfall from the best k at either "
             "end, limit its upper 95 % limit, simultaneous over all pairs of k and both ends.",
+            "Within margin: p of the null that every k costs the manifest's margin or more at "
+            "some end (one-sided t, intersection-union, Bonferroni over k), and the k shown to "
+            "cost less.",
         ],
     )
     by_k = answered.p_by_k(m.answers)
