@@ -164,23 +164,11 @@ class RowPredictor:
 
     def _variance(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Variance z'Σz of each row's random part, and its derivatives to theta."""
-        from analysis.mixed.linear_mixed import unit_lengths
+        from analysis.mixed.coordinates import row_variances
 
-        lengths = unit_lengths(self.model.design.random)
-        theta = self.model.theta
-        variance, slope = np.zeros(len(frame)), np.zeros((len(frame), len(theta)))
-        start = 0
-        for index, length in enumerate(lengths):
-            z = self.encoder.Z(frame, index) / length
-            rows, columns = np.tril_indices(len(length))
-            entries = slice(start, start + len(rows))
-            lower = np.zeros((len(length), len(length)))
-            lower[rows, columns] = theta[entries]
-            start += len(rows)
-            spread = z @ lower
-            variance += (spread**2).sum(axis=1)
-            slope[:, entries] = 2 * z[:, rows] * spread[:, columns]
-        return variance, slope
+        model = self.model
+        Z = [self.encoder.Z(frame, index) for index in range(len(model.design.random))]
+        return row_variances(model.theta, model.transforms, Z)
 
 
 @dataclass(frozen=True, eq=False)
