@@ -159,12 +159,11 @@ def superpixels(colours: Floats) -> Labels:
     ndarray of int64, shape (h, w)
         Labels from 0.
     """
-    from skimage.segmentation import felzenszwalb
+    from complexity.metrics.felzenszwalb import segment
 
-    # scikit-image divides the scale by 255, as if the colours were 8-bit.
-    return np.asarray(
-        felzenszwalb(colours / 100, scale=SCALE, sigma=0, min_size=MIN_SIZE), dtype=np.int64
-    )
+    # The scale is divided by 255, as if the colours were 8-bit.
+    labels, _ = segment(colours / 100, scale=SCALE, sigma=0, min_size=MIN_SIZE)
+    return labels.astype(np.int64)
 
 
 def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]:
