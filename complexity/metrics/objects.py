@@ -43,7 +43,7 @@ STEP = 24.0
         "noise": NOISE,
         "step": STEP,
     },
-    presets=("card",),
+    presets=("card", "all"),
 )
 def object_count(image: PreparedImage) -> float:
     """Count proto-objects: coherent patches of one colour that stand on the ground.

@@ -17,7 +17,7 @@ SCALE, SIGMA, MIN_SIZE = 100, 0.8, 50
     reference="Felzenszwalb & Huttenlocher 2004, IJCV 59(2), "
     "doi:10.1023/B:VISI.0000022288.19776.77",
     parameters={"scale": SCALE, "sigma": SIGMA, "min_size": MIN_SIZE},
-    presets=("card",),
+    presets=("card", "all"),
 )
 def segment_count(image: PreparedImage) -> float:
     """Count the regions of the graph-based segmentation of Felzenszwalb and Huttenlocher.
