@@ -118,31 +118,43 @@ def _regions(
     left, count, clear = _grow(
         edges, weights, width, low_bits, step, region, following, nodes, refused
     )
-    if clear:
-        parts = _scratch.get("parts", 3 * pixels, np.int32).reshape(pixels, 3)
-        count, clear = _absorb(
-            refused[:left], edges, weights, width, low_bits, min_size, region, nodes, parts, count
-        )
     if not clear:
-        region, count = _in_numpys_order(weights.reshape(4, height, width), step, min_size)
+        return _in_numpys_order(weights.reshape(4, height, width), step, min_size)
+    parts = _scratch.get("parts", 3 * pixels, np.int32).reshape(pixels, 3)
+    grown = (region.copy(), nodes.copy(), count)
+    left, count, clear = _absorb(
+        refused[:left], edges, weights, width, low_bits, min_size, region, nodes, parts, count
+    )
+    if clear:
+        return region, count
+    region, nodes, count = grown
+    order = np.argsort(_costs(weights.reshape(4, height, width)))
+    chosen = _scratch.get("chosen", len(edges), np.uint8)
+    count = _absorb_in_order(
+        order, chosen, refused[:left], edges, height, low_bits, min_size, region, nodes, count
+    )
     return region, count
+
+
+def _costs(weights: Doubles) -> Doubles:
+    """Weights in the order in which scikit-image lists its edges."""
+    right, down, down_right, down_left = weights
+    height, width = right.shape
+    costs = _scratch.get("costs", 4 * height * width, np.float64)
+    first = 0
+    for part in (right[:, :-1], down[:-1], down_right[:-1, :-1], down_left[:-1, 1:]):
+        costs[first : first + part.size].reshape(part.shape)[...] = part
+        first += part.size
+    return costs[:first]
 
 
 def _in_numpys_order(weights: Doubles, step: float, min_size: int) -> tuple[Indices, int]:
     """Segment in the order of NumPy's default sort, that of scikit-image, ties included."""
-    right, down, down_right, down_left = weights
-    costs = np.concatenate(
-        [
-            right[:, :-1].ravel(),
-            down[:-1].ravel(),
-            down_right[:-1, :-1].ravel(),
-            down_left[:-1, 1:].ravel(),
-        ]
-    )
-    pixel = np.arange(right.size, dtype=np.int32).reshape(right.shape)
+    costs = _costs(weights)
+    pixel = np.arange(weights[0].size, dtype=np.int32).reshape(weights[0].shape)
     one = (pixel[:, :-1], pixel[:-1], pixel[:-1, :-1], pixel[:-1, 1:])
     two = (pixel[:, 1:], pixel[1:], pixel[1:, 1:], pixel[1:, :-1])
-    parent = np.arange(right.size, dtype=np.int32)
+    parent = np.arange(pixel.size, dtype=np.int32)
     count = _one_by_one(
         np.argsort(costs),
         costs,
@@ -300,8 +312,15 @@ def _order(edges: Keys, weights: Doubles, low_bits: int) -> None:
                     edge = np.int64(edges[i + m] & mask)
                     exact[m] = weights[edge & 3, edge >> 2]
                     same = same and exact[m] == exact[0]
-                if not same:
+                if not same and j - i > 16:
                     edges[i:j] = edges[i:j][np.argsort(exact)]
+                elif not same:
+                    for m in range(1, j - i):
+                        value, key, k = exact[m], edges[i + m], m - 1
+                        while k >= 0 and exact[k] > value:
+                            exact[k + 1], edges[i + k + 1] = exact[k], edges[i + k]
+                            k -= 1
+                        exact[k + 1], edges[i + k + 1] = value, key
             i = j
         done = i
 
@@ -400,8 +419,11 @@ def _absorb(
     nodes: Indices,
     parts: Indices,
     regions: int,
-) -> tuple[int, bool]:
+) -> tuple[int, int, bool]:
     """Merge small regions along rising edges; False if the order of ties could matter.
+
+    Before that, `refused` is cut down to the edges at small regions, whose number is the first
+    result; the second is the number of regions.
 
     It cannot matter within a set of regions that edges of one weight connect, if these are
     two, or if all but at most one of them are small and remain so together: then any order
@@ -458,9 +480,68 @@ def _absorb(
                 parts[a, 1] += parts[b, 1]
                 parts[a, 2] += parts[b, 2]
                 if parts[a, 2] > 2 and (parts[a, 1] > 1 or parts[a, 0] >= min_size):
-                    return regions, False
+                    return n, regions, False
         first = last
-    return regions, True
+    return n, regions, True
+
+
+@compiled
+def _absorb_in_order(
+    order: NDArray[np.int64],
+    chosen: NDArray[np.uint8],
+    refused: Indices,
+    edges: Keys,
+    height: int,
+    low_bits: int,
+    min_size: int,
+    region: Indices,
+    nodes: Indices,
+    regions: int,
+) -> int:
+    """Merge small regions along the `refused` edges, in an order of scikit-image's list."""
+    mask = np.uint64((1 << low_bits) - 1)
+    width = len(region) // height
+    first_down = height * (width - 1)
+    first_right = first_down + (height - 1) * width
+    first_left = first_right + (height - 1) * (width - 1)
+    chosen[:] = 0
+    for i in refused:
+        edge = np.int64(edges[i] & mask)
+        pixel = edge >> 2
+        y = pixel // width
+        if edge & 3 == 0:
+            chosen[pixel - y] = 1
+        elif edge & 3 == 1:
+            chosen[first_down + pixel] = 1
+        elif edge & 3 == 2:
+            chosen[first_right + pixel - y] = 1
+        else:
+            chosen[first_left + pixel - y - 1] = 1
+    for e in order:
+        if chosen[e] == 0:
+            continue
+        if e < first_down:
+            one = e + e // (width - 1)
+            two = one + 1
+        elif e < first_right:
+            one = e - first_down
+            two = one + width
+        elif e < first_left:
+            one = e - first_right
+            one += one // (width - 1)
+            two = one + width + 1
+        else:
+            one = e - first_left
+            one += one // (width - 1) + 1
+            two = one + width - 1
+        a, b = _name(region, one), _name(region, two)
+        if a != b and min(nodes[a, 0], nodes[b, 0]) < min_size:
+            if nodes[a, 0] < nodes[b, 0]:
+                a, b = b, a
+            region[b] = a
+            nodes[a, 0] += nodes[b, 0]
+            regions -= 1
+    return regions
 
 
 @compiled
