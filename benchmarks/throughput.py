@@ -148,7 +148,9 @@ def main() -> None:
     print(f"| CPU ms per image | {' | '.join(head)} | against | ratio {' | ratio '.join(head)} |")
     print("|---|" + "---:|" * len(head) + "---|" + "---:|" * len(head))
     for name, times in passes.items():
-        over = [f"{t / floor:.1f} decodes" for t, floor in zip(times, passes["decode"], strict=True)]
+        over = [
+            f"{t / floor:.1f} decodes" for t, floor in zip(times, passes["decode"], strict=True)
+        ]
         print(f"| **{name}** | {_cells(times)} | decode | {' | '.join(over)} |")
     ours = {AGAINST[name]: name for name in theirs}
     for name, times in rows.items():

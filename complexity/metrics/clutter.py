@@ -133,8 +133,8 @@ def congestion(image: PreparedImage, variant: Variant = "published") -> Congesti
     parameters={
         "variant": "published",
         "levels": LEVELS,
-        "windows": (COLOUR_WINDOW, CONTRAST_WINDOW, ORIENTATION_WINDOW),
-        "units": (COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT),
+        "windows": [COLOUR_WINDOW, CONTRAST_WINDOW, ORIENTATION_WINDOW],
+        "units": [COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT],
     },
     presets=("all",),
 )
@@ -142,7 +142,7 @@ def feature_congestion(image: PreparedImage) -> float:
     """Feature Congestion: how much colour, contrast and orientation vary around each pixel.
 
     The more features vary, the harder it is to add a thing that would stand out. As the
-    authors' code computes it (within 0.1 % of the package visual-clutter on photographs):
+    authors' code computes it (within .1 % of the package visual-clutter):
 
     1. L*, a*, b* in units of that code (see below) and their Gaussian pyramids of 3 levels
        (1 4 6 4 1 over 8 in each direction, mirrored borders).
@@ -176,8 +176,8 @@ def feature_congestion(image: PreparedImage) -> float:
     Returns
     -------
     float
-        At least 0; photographs have about 2 to 8. A constant image has the little that the
-        constants added to the variances make (2.4).
+        At least 1.248, which a constant image has from the constants added to the variances;
+        photographs have about 2 to 8.
 
     Raises
     ------

@@ -22,7 +22,7 @@ FINE_BITS, COARSE_BITS = 5, 3
     range=(1.0, 2.0 ** (3 * FINE_BITS)),
     summary="weighted number of distinct colours at four scales, 5 bits a channel",
     reference=SARITAS,
-    parameters={"bits_per_channel": FINE_BITS, "scales": SCALES, "weights": WEIGHTS},
+    parameters={"bits_per_channel": FINE_BITS, "scales": [*SCALES], "weights": [*WEIGHTS]},
     presets=("lite", "all"),
 )
 def unique_colors(image: PreparedImage) -> float:
@@ -61,7 +61,7 @@ def unique_colors(image: PreparedImage) -> float:
     range=(1.0, 2.0 ** (3 * COARSE_BITS)),
     summary="weighted number of distinct colours at four scales, 3 bits a channel",
     reference=SARITAS,
-    parameters={"bits_per_channel": COARSE_BITS, "scales": SCALES, "weights": WEIGHTS},
+    parameters={"bits_per_channel": COARSE_BITS, "scales": [*SCALES], "weights": [*WEIGHTS]},
     presets=("lite", "all"),
 )
 def unique_colors_coarse(image: PreparedImage) -> float:
@@ -132,7 +132,7 @@ def _weighted(image: PreparedImage, bits: int) -> float:
     from complexity.metrics.counting import distinct
 
     counts = (distinct(table, FINE_BITS, bits) for table in image.shared(_tables))
-    return float(sum(weight * n for weight, n in zip(WEIGHTS, counts, strict=True)))
+    return math.fsum(weight * n for weight, n in zip(WEIGHTS, counts, strict=True))
 
 
 def _tables(image: PreparedImage) -> list[NDArray[np.uint8]]:

@@ -13,7 +13,6 @@ from complexity.image import PreparedImage
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.registry import metric
 
-
 MACK = "Mack & Oliva 2004, J. Vision 4(8):880, doi:10.1167/4.8.880"
 
 
@@ -214,7 +213,7 @@ def edge_components(image: PreparedImage) -> float:
     range=(0.0, 6.0),
     summary="mean length of the Sobel gradient of R, G and B, weighted over four scales",
     reference=SARITAS,
-    parameters={"scales": SCALES, "weights": WEIGHTS, "aperture": 3},
+    parameters={"scales": [*SCALES], "weights": [*WEIGHTS], "aperture": 3},
     presets=("lite", "all"),
 )
 def msg(image: PreparedImage) -> float:

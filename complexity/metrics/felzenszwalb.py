@@ -97,12 +97,12 @@ def _regions(
     """Give each pixel's region, named by one of its pixels, and the number of regions."""
     height, width = colours.shape[:2]
     pixels, step = height * width, scale / 255
-    weights = _scratch.get("weights", 4 * pixels, np.float64).reshape(4, pixels)
     # Each edge is a sort key: the leading bits of its weight, then its number. The bits left
     # out are among those that a 32-bit threshold lacks, so comparing with one needs no more.
     low_bits = (4 * pixels - 1).bit_length()
     if low_bits > 29:
         raise ValueError(f"{height} x {width} pixels are too many to segment")
+    weights = _scratch.get("weights", 4 * pixels, np.float64).reshape(4, pixels)
     keys = _scratch.get("keys", 4 * pixels, np.uint64)
     kernel = _gaussian(sigma)
     places = (_mirror(height, len(kernel) - 1), _mirror(width, len(kernel) - 1))

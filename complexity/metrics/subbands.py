@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,8 @@ SMALLEST = 1 << (SCALES + 2)
 def subband_entropy(image: PreparedImage) -> float:
     """Subband Entropy: how many bits the image would take, coded in subbands.
 
-    As the authors' code computes it (within 1 % of the package visual-clutter): L*, a* and b*
+    As the authors' code computes it (within .1 % of the package visual-clutter
+    where both sides are even): L*, a* and b*
     each go through a steerable pyramid made in the Fourier domain (circular borders): a high
     band, 3 scales of 4 orientations, a low band. Of the coefficients of each band, from the
     smallest to the largest in ceil(sqrt(n)) - 1 equal bins, the largest itself in a bin of its
