@@ -269,7 +269,7 @@ def _filter(plane: Floats, across: NDArray[np.float64], down: NDArray[np.float64
 def _center_surround(plane: Floats) -> Floats:
     radius = round(3 * CONTRAST_SCALE)
     inner, outer = _gauss(radius, 0.71 * CONTRAST_SCALE), _gauss(radius, 1.14 * CONTRAST_SCALE)
-    return np.abs(_filter(plane, inner, inner) - _filter(plane, outer, outer))
+    return _float(np.abs(_filter(plane, inner, inner) - _filter(plane, outer, outer)))
 
 
 def _oriented(plane: Floats) -> tuple[Floats, Floats, Floats, Floats]:

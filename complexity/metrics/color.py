@@ -26,7 +26,7 @@ FINE_BITS, COARSE_BITS = 5, 3
     presets=("lite", "all"),
 )
 def unique_colors(image: PreparedImage) -> float:
-    """Number of distinct colours, weighted over four scales (MUC), 5 bits a channel.
+    """Count distinct colours, weighted over four scales (MUC), 5 bits a channel.
 
     The image is shrunk by area averaging to 1, 1/2, 1/4 and 1/8 of its sides (rounded down);
     of each sRGB channel the first 5 bits count; the numbers of distinct colours are weighted
@@ -65,7 +65,7 @@ def unique_colors(image: PreparedImage) -> float:
     presets=("lite", "all"),
 )
 def unique_colors_coarse(image: PreparedImage) -> float:
-    """Number of distinct colours, weighted over four scales (MUC), 3 bits a channel.
+    """Count distinct colours, weighted over four scales (MUC), 3 bits a channel.
 
     As `unique_colors`, with the first 3 bits of each channel: noise and shading matter less,
     but a colour near the edge of one of the 8 steps may count as two.

@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 @compiled
-def _place(pixels: Array, y: int, x: int, bits: int) -> int:
+def _place(pixels: Array, y: int, x: int, bits: int) -> Any:
     drop = 8 - bits
     place = np.int32(pixels[y, x, 0]) >> drop
     place = (place << bits) | (np.int32(pixels[y, x, 1]) >> drop)
@@ -21,7 +21,7 @@ def _place(pixels: Array, y: int, x: int, bits: int) -> int:
 
 
 @compiled
-def histogram(levels: Array) -> Array:
+def histogram(levels: Array) -> Any:
     """Histogram of 8-bit levels, shape (h, w); length 256."""
     # Several tables: with one, equal levels in a run would wait for each other.
     counts = np.zeros((4, 256), dtype=np.int32)
@@ -32,7 +32,7 @@ def histogram(levels: Array) -> Array:
 
 
 @compiled
-def joint_histogram(pixels: Array, bits: int) -> Array:
+def joint_histogram(pixels: Array, bits: int) -> Any:
     """Histogram of three 8-bit channels, of which the first `bits` bits count.
 
     ``pixels`` has shape (h, w, 3), the result length ``8 ** bits``; the first channel is the
@@ -72,7 +72,7 @@ def distinct(table: Array, bits: int, fewer: int) -> int:
 
 @compiled
 def opponent_sums(rgb: Array) -> tuple[int, int, int, int]:
-    """Sums of R - G, of its square, of R + G - 2 B and of its square."""
+    """Add up R - G, its square, R + G - 2 B and its square."""
     sums = np.zeros(4, dtype=np.int64)
     for y in range(rgb.shape[0]):
         red, red_squared = np.int32(0), np.int32(0)
@@ -92,7 +92,7 @@ def opponent_sums(rgb: Array) -> tuple[int, int, int, int]:
 
 
 @compiled
-def gradient_sum(right: Array, down: Array) -> float:
+def gradient_sum(right: Array, down: Array) -> Any:
     """Sum of the lengths of gradients whose parts are rows of two equal arrays."""
     sums = np.zeros(right.shape[1])
     for y in range(right.shape[0]):

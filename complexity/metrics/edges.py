@@ -80,7 +80,7 @@ def edge_map(image: PreparedImage, setting: str = "default") -> NDArray[np.bool_
 
 
 def default_edges(image: PreparedImage) -> NDArray[np.bool_]:
-    """The edges that metrics share: `edge_map` with the default setting."""
+    """Find the edges that metrics share: `edge_map` with the default setting."""
     return edge_map(image)
 
 
@@ -185,7 +185,7 @@ def edge_density_high(image: PreparedImage) -> float:
     presets=("lite", "all"),
 )
 def edge_components(image: PreparedImage) -> float:
-    """Number of 8-connected components of the edge map of `edge_density`.
+    """Count the 8-connected components of the edge map of `edge_density`.
 
     Contours that touch are one, a broken one is several; n separate disks of enough contrast
     count n. It depends on the size of the image. Nearly invariant to flips and rotations, as

@@ -174,7 +174,7 @@ def _gaussian(sigma: float) -> Doubles:
         return np.ones(1)
     across = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 / (sigma * sigma) * across**2)
-    return (kernel / kernel.sum())[radius:].copy()
+    return np.array((kernel / kernel.sum())[radius:])
 
 
 def _mirror(length: int, radius: int) -> Indices:
@@ -278,7 +278,7 @@ def _weigh(
 
 
 @compiled
-def _name(parent: Indices, pixel: int) -> int:
+def _name(parent: Indices, pixel: Any) -> Any:
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
         pixel = parent[pixel]
@@ -580,7 +580,7 @@ def _one_by_one(
 
 @compiled
 def _number(parent: Indices, labels: Indices) -> int:
-    """Number components by their first pixel."""
+    """Give components numbers in the order of their first pixels."""
     names = np.full(len(parent), -1, dtype=np.int32)
     count = 0
     for p in range(len(parent)):

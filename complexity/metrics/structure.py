@@ -220,7 +220,7 @@ def spectral_slope(image: PreparedImage) -> float:
 
 
 @lru_cache(maxsize=16)
-def _rings(height: int, width: int) -> tuple[Any, Any, NDArray[np.int16], NDArray[np.float64]]:
+def _rings(height: int, width: int) -> tuple[Any, Any, NDArray[np.int16], NDArray[Any]]:
     """Windows; each coefficient's ring in ``rfft2``'s layout, or -1; coefficients per ring."""
     down, across = (
         np.sin(np.pi * np.arange(n, dtype=np.float32) / n) ** 2 for n in (height, width)
