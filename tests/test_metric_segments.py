@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from complexity.image import prepare, prepare_array
 from complexity.metrics import felzenszwalb as own
+from complexity.metrics import felzenszwalb_kernels as kernels
 from complexity.metrics.segments import segment_count
 
 Pixels = NDArray[np.uint8]
@@ -138,7 +139,7 @@ def test_one_by_one_agrees_with_the_fast_way() -> None:
             weights.reshape(4, height, width), SETTING["scale"] / 255, int(SETTING["min_size"])
         )
         labels = np.empty(height * width, dtype=np.int32)
-        assert own._number(parent, labels) == found == count
+        assert kernels.number(parent, labels) == found == count
         np.testing.assert_array_equal(labels.reshape(height, width), expected)
 
 

@@ -125,25 +125,13 @@ def sharpen(rgb: NDArray[np.uint8], *, rounds: int = 2) -> Floats:
     ndarray of float32, shape (h, w, 3)
         Colours in [0, 255], all of them colours of the input.
     """
-    result = rgb.astype(np.float32)
-    height, width = result.shape[:2]
+    from complexity.metrics.objects_kernels import sharpen_once
+
     for _ in range(rounds):
-        padded = cv2.copyMakeBorder(result, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        flat = result.reshape(-1, 3).copy()
-        steepest = np.full(height * width, STEP, dtype=np.float32)
-        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-            one = padded[1 - down : 1 - down + height, 1 - right : 1 - right + width]
-            two = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-            step = _length(one - two).ravel()
-            at = np.flatnonzero(step > steepest)
-            here, first, second = (part.reshape(-1, 3)[at] for part in (result, one, two))
-            near, far = _length(first - here), _length(second - here)
-            ramp = near + far <= 1.08 * step[at] + 4
-            at, nearer = at[ramp], (near <= far)[ramp]
-            steepest[at] = step[at]
-            flat[at] = np.where(nearer[:, None], first[ramp], second[ramp])
-        result = flat.reshape(height, width, 3)
-    return result
+        sharper = np.empty_like(rgb)
+        sharpen_once(rgb, STEP, sharper)
+        rgb = sharper
+    return rgb.astype(np.float32)
 
 
 def superpixels(colours: Floats) -> Labels:
