@@ -117,19 +117,20 @@ def _regions(
     if not clear:
         return _in_numpys_order(weights.reshape(4, height, width), step, min_size)
     parts = _scratch.get("parts", 3 * pixels, np.int32).reshape(pixels, 3)
-    grown = (region.copy(), nodes.copy(), count)
-    left, count, clear = kernels.absorb(
-        refused[:left], edges, weights, width, low_bits, min_size, region, nodes, parts, count
+    grown, sizes = region.copy(), nodes.copy()
+    setting = (weights, width, low_bits, min_size)
+    nothing = np.empty(0, dtype=np.int32)
+    # A copy of `refused`, which is cut down and put in order.
+    found, clear = kernels.absorb(
+        refused[:left].copy(), edges, *setting, region, nodes, parts, nothing, count
     )
     if clear:
-        return region, count
-    region, nodes, count = grown
+        return region, found
     order = np.argsort(_costs(weights.reshape(4, height, width)))
-    chosen = _scratch.get("chosen", len(edges), np.uint8)
-    count = kernels.absorb_in_order(
-        order, chosen, refused[:left], edges, height, low_bits, min_size, region, nodes, count
-    )
-    return region, count
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    found, _ = kernels.absorb(refused[:left], edges, *setting, grown, sizes, parts, rank, count)
+    return grown, found
 
 
 def _costs(weights: Doubles) -> Doubles:

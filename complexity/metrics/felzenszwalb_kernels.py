@@ -135,6 +135,8 @@ def order_alike(edges: Keys, weights: Doubles, low_bits: int) -> None:
         if equal == 0:
             continue
         i = max(start, done)
+        while i < n - 1 and edges[i] >> drop == 0:
+            i += 1  # weights of 0
         while i < start + block and i < n - 1:
             j = i + 1
             while j < n and (edges[j] ^ edges[i]) >> drop == 0:
@@ -252,12 +254,13 @@ def absorb(
     region: Indices,
     nodes: Indices,
     parts: Indices,
+    rank: Indices,
     regions: int,
-) -> tuple[int, int, bool]:
+) -> tuple[int, bool]:
     """Merge small regions along rising edges; False if the order of ties could matter.
 
-    Before that, `refused` is cut down to the edges at small regions, whose number is the first
-    result; the second is the number of regions.
+    With `rank`, by place in scikit-image's list, ties are taken in that order; else it is empty.
+    The first result is the number of regions.
 
     It cannot matter within a set of regions that edges of one weight connect, if these are
     two, or if all but at most one of them are small and remain so together: then any order
@@ -274,16 +277,41 @@ def absorb(
         a, b = region[edge >> 2], region[(edge >> 2) + ahead[edge & 3]]
         refused[n] = i
         n += (a != b) & (min(nodes[a, 0], nodes[b, 0]) < min_size)
+    places = np.empty(n if len(rank) > 0 else 0, dtype=np.int32)
     first = 0
     while first < n:
         edge = np.int64(edges[refused[first]] & mask)
         last = first + 1
         while last < n and (edges[refused[last]] ^ edges[refused[first]]) >> drop == 0:
             other = np.int64(edges[refused[last]] & mask)
-            if weights[other & 3, other >> 2] != weights[edge & 3, edge >> 2]:
+            # A rank puts unequal weights in order as well.
+            if len(rank) == 0 and weights[other & 3, other >> 2] != weights[edge & 3, edge >> 2]:
                 break
             last += 1
         alone = last == first + 1
+        after = last
+        if not alone and len(rank) > 0:
+            # What is inside a region, or between large ones, remains so.
+            last = first
+            for i in range(first, after):
+                at = refused[i]
+                edge = np.int64(edges[at] & mask)
+                a = name_of(region, edge >> 2)
+                b = name_of(region, (edge >> 2) + ahead[edge & 3])
+                if a != b and min(nodes[a, 0], nodes[b, 0]) < min_size:
+                    places[last] = rank[listed(edge, len(region), width)]
+                    refused[last] = at
+                    last += 1
+            if last - first > 32:
+                refused[first:last] = refused[first:last][np.argsort(places[first:last])]
+            else:
+                for i in range(first + 1, last):
+                    place, at, k = places[i], refused[i], i - 1
+                    while k >= first and places[k] > place:
+                        places[k + 1], refused[k + 1] = places[k], refused[k]
+                        k -= 1
+                    places[k + 1], refused[k + 1] = place, at
+            alone = True  # each to be judged as it comes
         if not alone:
             for i in range(first, last):
                 edge = np.int64(edges[refused[i]] & mask)
@@ -314,68 +342,26 @@ def absorb(
                 parts[a, 1] += parts[b, 1]
                 parts[a, 2] += parts[b, 2]
                 if parts[a, 2] > 2 and (parts[a, 1] > 1 or parts[a, 0] >= min_size):
-                    return n, regions, False
-        first = last
-    return n, regions, True
+                    return regions, False
+        first = after
+    return regions, True
 
 
 @compiled
-def absorb_in_order(
-    order: NDArray[np.int64],
-    chosen: NDArray[np.uint8],
-    refused: Indices,
-    edges: Keys,
-    height: int,
-    low_bits: int,
-    min_size: int,
-    region: Indices,
-    nodes: Indices,
-    regions: int,
-) -> int:
-    """Merge small regions along the `refused` edges, in an order of scikit-image's list."""
-    mask = np.uint64((1 << low_bits) - 1)
-    width = len(region) // height
-    first_down = height * (width - 1)
-    first_right = first_down + (height - 1) * width
-    first_left = first_right + (height - 1) * (width - 1)
-    chosen[:] = 0
-    for i in refused:
-        edge = np.int64(edges[i] & mask)
-        pixel = edge >> 2
-        y = pixel // width
-        if edge & 3 == 0:
-            chosen[pixel - y] = 1
-        elif edge & 3 == 1:
-            chosen[first_down + pixel] = 1
-        elif edge & 3 == 2:
-            chosen[first_right + pixel - y] = 1
-        else:
-            chosen[first_left + pixel - y - 1] = 1
-    for e in order:
-        if chosen[e] == 0:
-            continue
-        if e < first_down:
-            one = e + e // (width - 1)
-            two = one + 1
-        elif e < first_right:
-            one = e - first_down
-            two = one + width
-        elif e < first_left:
-            one = e - first_right
-            one += one // (width - 1)
-            two = one + width + 1
-        else:
-            one = e - first_left
-            one += one // (width - 1) + 1
-            two = one + width - 1
-        a, b = name_of(region, one), name_of(region, two)
-        if a != b and min(nodes[a, 0], nodes[b, 0]) < min_size:
-            if nodes[a, 0] < nodes[b, 0]:
-                a, b = b, a
-            region[b] = a
-            nodes[a, 0] += nodes[b, 0]
-            regions -= 1
-    return regions
+def listed(edge: int, pixels: int, width: int) -> int:
+    """Place of an edge in scikit-image's list: right, down, down right, down left."""
+    pixel = edge >> 2
+    y = pixel // width
+    height = pixels // width
+    if edge & 3 == 0:
+        return pixel - y
+    place = height * (width - 1)
+    if edge & 3 == 1:
+        return place + pixel
+    place += (height - 1) * width
+    if edge & 3 == 2:
+        return place + pixel - y
+    return place + (height - 1) * (width - 1) + pixel - y - 1
 
 
 @compiled
