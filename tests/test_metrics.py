@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -181,6 +183,39 @@ def test_a_name_is_registered_once() -> None:
     again = metric(name="edge_density", version=1, unit="", range=(0, 1), summary="", reference="")
     with pytest.raises(ValueError, match="edge_density"):
         again(lambda image: 0.0)
+
+
+def test_metrics_need_no_tables_and_no_analysis() -> None:
+    script = (
+        "import sys\n"
+        "import numpy as np\n"
+        "import complexity\n"
+        "assert 'numba' not in sys.modules and 'scipy' not in sys.modules\n"
+        "levels = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)\n"
+        "image = complexity.prepare_array(levels)\n"
+        "assert all(np.isfinite(m.function(image)) for m in complexity.resolve('all'))\n"
+        "foreign = {'analysis', 'pandas', 'statsmodels', 'seaborn', 'matplotlib', 'skimage'}\n"
+        "print(sorted(foreign & {name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_intermediates_are_computed_once_and_only_if_needed() -> None:
+    made: list[PreparedImage] = []
+
+    def make(image: PreparedImage) -> int:
+        made.append(image)
+        return len(made)
+
+    image = prepare_array(photograph("coffee"))
+    get("colorfulness").function(image)
+    assert image._shared == {} and "lab" not in vars(image)
+    assert [image.shared(make), image.shared(make)] == [1, 1]
+    assert len(made) == 1 and made[0] is image
+    assert prepare_array(image.rgb).shared(make) == 2
 
 
 # --- every metric ---------------------------------------------------------------------------
