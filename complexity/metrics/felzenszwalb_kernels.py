@@ -348,7 +348,7 @@ def absorb(
 
 
 @compiled
-def listed(edge: int, pixels: int, width: int) -> int:
+def listed(edge: Any, pixels: int, width: int) -> Any:
     """Place of an edge in scikit-image's list: right, down, down right, down left."""
     pixel = edge >> 2
     y = pixel // width

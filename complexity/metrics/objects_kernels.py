@@ -27,7 +27,7 @@ def sharpen_once(rgb: Array, least: float, out: Array) -> None:
                 down, right = downs[way], rights[way]
                 y1, y2 = max(y - down, 0), min(y + down, height - 1)
                 x1, x2 = min(max(x - right, 0), width - 1), min(max(x + right, 0), width - 1)
-                whole, first, second = 0, 0, 0
+                whole = first = second = np.int32(0)
                 for c in range(3):
                     here = np.int32(rgb[y, x, c])
                     one, two = np.int32(rgb[y1, x1, c]), np.int32(rgb[y2, x2, c])
