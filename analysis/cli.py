@@ -138,7 +138,7 @@ def measure(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .parquet or .csv.")],
     metrics: Annotated[
-        str, typer.Option(help="card, or names parted by commas (see: optik metrics).")
+        str, typer.Option(help="card, lite, all, or names parted by commas (see: optik metrics).")
     ] = "card",
     workers: Workers = None,
 ) -> None:
@@ -243,8 +243,11 @@ def metrics(
     from complexity.registry import all_metrics, get
 
     if name is None:
-        for item in all_metrics():
-            typer.echo(f"{item.name:<16} {item.summary} [{item.unit}]")
+        known = all_metrics()
+        width = max(len(item.name) for item in known)
+        for item in known:
+            presets = ", ".join(item.presets) or "by name only"
+            typer.echo(f"{item.name:<{width}}  {item.summary} [{item.unit}] ({presets})")
         return
     typer.echo(explain(get(name)))
 

@@ -8,6 +8,9 @@ statsmodels and R's are those of the extra `bench`; what is not installed is lef
     python benchmarks/mixed_models.py                     18,000 rows, every engine
     python benchmarks/mixed_models.py --rows 300000 --engines optik,glmm,lme4,lme4-tight
     python benchmarks/mixed_models.py --special           125,066 groups; 3,000 x 1,100 crossed
+
+With `-o FILE` figures are kept: the same command goes on where it was stopped, `--again optik`
+measures one engine anew beside the others' figures, `--print` only prints.
 """
 
 from __future__ import annotations
@@ -128,6 +131,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=1800, help="seconds for one cell")
     parser.add_argument("--only", default="", help="gaussian, binomial, or part of a case's name")
     parser.add_argument("-o", "--output", type=Path, help="keep the figures as JSON")
+    parser.add_argument("--again", default="", help="engines to measure anew")
+    parser.add_argument("--print", action="store_true", help="only print what is kept")
     options = parser.parse_args()
     engines = present(options.engines.split(","))
     everything: tuple[Case, ...] = (*CASES, *SPECIAL)
@@ -137,9 +142,13 @@ def main() -> None:
         if (case in SPECIAL) == options.special and options.only in f"{case.family} {case.name}"
     ]
     repeats = options.repeats or (3 if options.rows < 100_000 and not options.special else 1)
-    kept: list[dict[str, Any]] = []
+    kept: dict[str, dict[str, Any]] = {}
+    if options.output and options.output.is_file():
+        kept = json.loads(options.output.read_text(encoding="utf-8"))
+    again = options.again.split(",")
     with tempfile.TemporaryDirectory() as folder:
-        for name in {everything[number].data for number in chosen}:
+        needed = set() if options.print else {everything[number].data for number in chosen}
+        for name in needed:
             frame: pd.DataFrame = table(name, options.rows)
             frame.to_parquet(Path(folder) / f"{name}.parquet")
             if any(ENGINES[engine] is None for engine in engines):
@@ -151,15 +160,18 @@ def main() -> None:
         for number in chosen:
             case = everything[number]
             data = Path(folder) / f"{case.data}.parquet"
-            found = {
-                engine: cell(engine, number, data, repeats, options.limit) for engine in engines
-            }
+            place = f"{case.family}, {case.name}, {'fixed' if options.special else options.rows}"
+            found = kept.setdefault(place, {})
+            for engine in engines:
+                if not options.print and (engine not in found or engine in again):
+                    found[engine] = cell(engine, number, data, repeats, options.limit)
+                    if options.output:
+                        text = json.dumps(kept, indent=1) + "\n"
+                        options.output.write_text(text, encoding="utf-8")
+            found = {engine: found.get(engine, {"failed": "not run"}) for engine in engines}
             lme4 = found.get("lme4", {}).get("cpu")
             row = [case.name, case.family, *laid_out(found, lme4)]
             print("| " + " | ".join(row) + " |", flush=True)
-            kept.append({"case": case.name, "family": case.family, **found})
-            if options.output:
-                options.output.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

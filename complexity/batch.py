@@ -66,7 +66,7 @@ def measure(
         Folder, glob, image, Parquet file or tar shards (see `open_source`), or several, of
         which no two may have an image id in common.
     metrics : str or sequence of str
-        A preset (``card``), names parted by commas, or a list.
+        A preset (``card``, ``lite``, ``all``), names parted by commas, or a list.
     dataset : str, optional
         Value of the column `dataset`; null when left out.
     object_counts : mapping of str to float, optional

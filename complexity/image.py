@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ MAX_PIXELS = 150_000_000
 _LIMIT = f"{MAX_PIXELS // 1_000_000} megapixels"
 
 Pixels = NDArray[np.uint8]
+Shared = TypeVar("Shared")
 Image.init()  # registers every format: Pillow knows only some before
 # Formats that hold pictures; others that Pillow knows would start interpreters (EPS), hold no
 # pixels of their own or need several times the memory (JPEG 2000). Older ones lack AVIF.
@@ -75,6 +76,9 @@ class PreparedImage:
     rgb: Pixels
     width: int
     height: int
+    _shared: dict[Callable[[PreparedImage], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def gray(self) -> Pixels:
@@ -85,6 +89,24 @@ class PreparedImage:
     def lab(self) -> Pixels:
         """OpenCV's 8-bit CIE L*a*b* (L* scaled to 0-255, a* and b* + 128), shape (h, w, 3)."""
         return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
+
+    def shared(self, make: Callable[[PreparedImage], Shared]) -> Shared:
+        """Compute what several metrics need once per image, when the first one asks.
+
+        Parameters
+        ----------
+        make : callable
+            From the image to the intermediate, which nobody may change afterwards.
+
+        Returns
+        -------
+        object
+            What `make` returned on its first call for this image.
+        """
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: Shared = self._shared[make]
+        return made
 
 
 def prepare(data: bytes) -> PreparedImage:

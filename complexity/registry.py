@@ -11,7 +11,9 @@ from complexity.image import PreparedImage
 Function = Callable[[PreparedImage], float]
 #: Metrics by name, in the order of their registration.
 _METRICS: dict[str, Metric] = {}
-PRESETS = ("card",)
+#: card: the four that a study's card shows; lite: what costs about a millisecond each; all:
+#: every metric but other settings and variants of one that is in.
+PRESETS = ("card", "lite", "all")
 
 
 class UndefinedMetric(Exception):
@@ -123,7 +125,8 @@ def resolve(spec: str | Sequence[str]) -> tuple[Metric, ...]:
     Parameters
     ----------
     spec : str or sequence of str
-        A preset (``card``), names parted by commas, or a list of names and presets.
+        A preset (``card``, ``lite``, ``all``), names parted by commas, or a list of names and
+        presets.
 
     Returns
     -------
@@ -143,5 +146,5 @@ def resolve(spec: str | Sequence[str]) -> tuple[Metric, ...]:
         elif name:
             found[name] = get(name)
     if not found:
-        raise InputError("no metric is asked for; name some, or the preset card.")
+        raise InputError("no metric is asked for; name some, or a preset: card, lite or all.")
     return tuple(found.values())

@@ -476,7 +476,7 @@ def test_where_nothing_can_be_written_code_is_compiled_anew(
 ) -> None:
     import numba
 
-    from analysis.mixed import compiling
+    from complexity import compiling
 
     made = numba.njit
 

@@ -215,8 +215,8 @@ def test_joint_tests_agree_with_emmeans(name: str, model: str) -> None:
         row = found.loc[ours[frozenset(term.split(":"))]]
         assert row.df == df
         statistic = row.statistic if np.isfinite(row.df_denom) else row.statistic / df
-        # emmeans rounds to three decimals; Hessians of logits are differences, on both sides.
-        np.testing.assert_allclose(statistic, f, atol=6e-4, rtol=5e-5)
+        # emmeans rounds to three decimals; glmer's errors are good to four digits.
+        np.testing.assert_allclose(statistic, f, atol=6e-4, rtol=4e-4)
 
 
 def test_joint_tests_within_levels() -> None:

@@ -8,4 +8,26 @@ from complexity.metrics import edges, entropy, segments
 # isort: split
 from complexity.metrics import objects
 
-__all__ = ["edges", "entropy", "objects", "segments"]
+# isort: split
+from complexity.metrics import color
+
+# isort: split
+from complexity.metrics import compression
+
+# isort: split
+from complexity.metrics import clutter, subbands
+
+# isort: split
+from complexity.metrics import structure
+
+__all__ = [
+    "clutter",
+    "color",
+    "compression",
+    "edges",
+    "entropy",
+    "objects",
+    "segments",
+    "structure",
+    "subbands",
+]

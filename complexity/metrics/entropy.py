@@ -41,7 +41,7 @@ def shannon(counts: NDArray[np.integer]) -> float:
     summary="Shannon entropy of the gray levels",
     reference=SHANNON,
     parameters={"bins": 256},
-    presets=("card",),
+    presets=("card", "lite", "all"),
 )
 def entropy_gray(image: PreparedImage) -> float:
     """Shannon entropy of the histogram of 8-bit gray, 256 bins.
@@ -59,7 +59,9 @@ def entropy_gray(image: PreparedImage) -> float:
     float
         Bits, in [0, 8]; 0 on a constant image.
     """
-    return shannon(np.bincount(image.gray.ravel(), minlength=256))
+    from complexity.metrics.counting import histogram
+
+    return shannon(histogram(image.gray))
 
 
 @metric(
@@ -70,7 +72,7 @@ def entropy_gray(image: PreparedImage) -> float:
     summary="Shannon entropy of the joint colour histogram in CIE L*a*b*",
     reference=SHANNON,
     parameters={"bins_per_channel": LAB_BINS, "space": "OpenCV 8-bit CIE L*a*b*"},
-    presets=("card",),
+    presets=("card", "lite", "all"),
 )
 def entropy_lab(image: PreparedImage) -> float:
     """Shannon entropy of the joint histogram of 8-bit CIE L*a*b*, 16 equal bins a channel.
@@ -89,6 +91,6 @@ def entropy_lab(image: PreparedImage) -> float:
     float
         Bits, in [0, 12]; 0 on a constant image.
     """
-    binned = (image.lab // (256 // LAB_BINS)).astype(np.int64)
-    joint = (binned[..., 0] * LAB_BINS + binned[..., 1]) * LAB_BINS + binned[..., 2]
-    return shannon(np.bincount(joint.ravel(), minlength=LAB_BINS**3))
+    from complexity.metrics.counting import joint_histogram
+
+    return shannon(joint_histogram(image.lab, LAB_BINS.bit_length() - 1))

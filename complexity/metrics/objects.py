@@ -43,7 +43,7 @@ STEP = 24.0
         "noise": NOISE,
         "step": STEP,
     },
-    presets=("card",),
+    presets=("card", "all"),
 )
 def object_count(image: PreparedImage) -> float:
     """Count proto-objects: coherent patches of one colour that stand on the ground.
@@ -125,25 +125,13 @@ def sharpen(rgb: NDArray[np.uint8], *, rounds: int = 2) -> Floats:
     ndarray of float32, shape (h, w, 3)
         Colours in [0, 255], all of them colours of the input.
     """
-    result = rgb.astype(np.float32)
-    height, width = result.shape[:2]
+    from complexity.metrics.objects_kernels import sharpen_once
+
     for _ in range(rounds):
-        padded = cv2.copyMakeBorder(result, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        flat = result.reshape(-1, 3).copy()
-        steepest = np.full(height * width, STEP, dtype=np.float32)
-        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-            one = padded[1 - down : 1 - down + height, 1 - right : 1 - right + width]
-            two = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-            step = _length(one - two).ravel()
-            at = np.flatnonzero(step > steepest)
-            here, first, second = (part.reshape(-1, 3)[at] for part in (result, one, two))
-            near, far = _length(first - here), _length(second - here)
-            ramp = near + far <= 1.08 * step[at] + 4
-            at, nearer = at[ramp], (near <= far)[ramp]
-            steepest[at] = step[at]
-            flat[at] = np.where(nearer[:, None], first[ramp], second[ramp])
-        result = flat.reshape(height, width, 3)
-    return result
+        sharper = np.empty_like(rgb)
+        sharpen_once(rgb, STEP, sharper)
+        rgb = sharper
+    return rgb.astype(np.float32)
 
 
 def superpixels(colours: Floats) -> Labels:
@@ -159,12 +147,11 @@ def superpixels(colours: Floats) -> Labels:
     ndarray of int64, shape (h, w)
         Labels from 0.
     """
-    from skimage.segmentation import felzenszwalb
+    from complexity.metrics.felzenszwalb import segment
 
-    # scikit-image divides the scale by 255, as if the colours were 8-bit.
-    return np.asarray(
-        felzenszwalb(colours / 100, scale=SCALE, sigma=0, min_size=MIN_SIZE), dtype=np.int64
-    )
+    # The scale is divided by 255, as if the colours were 8-bit.
+    labels, _ = segment(colours / 100, scale=SCALE, sigma=0, min_size=MIN_SIZE)
+    return labels.astype(np.int64)
 
 
 def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]:

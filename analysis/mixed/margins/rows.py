@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 
 from analysis.mixed import integrating
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.coordinates import row_variances
 from analysis.mixed.margins.grid import design_of, encoder_of
 from analysis.mixed.result import MixedFit
 from analysis.mixed.satterthwaite import Spread
@@ -165,6 +164,8 @@ class RowPredictor:
 
     def _variance(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Variance z'Σz of each row's random part, and its derivatives to theta."""
+        from analysis.mixed.coordinates import row_variances
+
         model = self.model
         Z = [self.encoder.Z(frame, index) for index in range(len(model.design.random))]
         return row_variances(model.theta, model.transforms, Z)

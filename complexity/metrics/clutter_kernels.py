@@ -1,0 +1,325 @@
+"""Compiled parts of `complexity.metrics.clutter`: local statistics, row by row.
+
+Everything is pooled by separable Gaussians. Rows are filtered across when they come in and
+kept in a ring as high as the kernel; from it each output row is filtered down and turned into
+its statistic at once, so that nothing as large as the image is held but input and output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.compiling import compiled
+
+Array = NDArray[Any]
+#: What `spread` measures.
+COLOUR, CONTRAST, ORIENTATION = 0, 1, 2
+
+
+@compiled
+def _cube_root(values: Array, bits: Array, out: Array) -> None:
+    """Cube roots of a row of doubles >= 0; `bits` are the same values seen as int64."""
+    guess = out.view(np.int64)
+    for x in range(len(values)):
+        # A third of the exponent (by shifts, which processors do in rows), then two steps of
+        # Halley's rule, each tripling the digits.
+        third = (bits[x] >> 2) + (bits[x] >> 4)
+        third += third >> 4
+        third += third >> 8
+        third += third >> 16
+        guess[x] = third + 0x2A9F7893782DA1CE
+    for _ in range(2):
+        for x in range(len(values)):
+            cube = out[x] * out[x] * out[x]
+            out[x] *= (cube + 2 * values[x]) / (2 * cube + values[x])
+
+
+@compiled
+def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
+    """Convert sRGB to CIE L*a*b* planes.
+
+    ``linear`` has the linear value of each level, ``matrix`` leads to X, Y and Z over white.
+    """
+    height, width = rgb.shape[:2]
+    ratios = np.empty((3, width))
+    roots = np.empty((3, width))
+    for y in range(height):
+        for x in range(width):
+            r, g, b = linear[rgb[y, x, 0]], linear[rgb[y, x, 1]], linear[rgb[y, x, 2]]
+            for c in range(3):
+                ratios[c, x] = matrix[c, 0] * r + matrix[c, 1] * g + matrix[c, 2] * b
+        for c in range(3):
+            ratio, root = ratios[c], roots[c]
+            bright = 0
+            for x in range(width):
+                bright += ratio[x] >= 0.008856
+            if bright > 0:
+                _cube_root(ratio, ratio.view(np.int64), root)
+            for x in range(width):
+                line = 7.787 * ratio[x] + 16 / 116
+                root[x] = root[x] if ratio[x] >= 0.008856 else line
+        for x in range(width):
+            out[0, y, x] = 116 * roots[1, x] - 16
+            out[1, y, x] = 500 * (roots[0, x] - roots[1, x])
+            out[2, y, x] = 200 * (roots[1, x] - roots[2, x])
+
+
+@compiled
+def _across(padded: Array, kernel: Array, scale: Array, out: Array) -> None:
+    radius = len(kernel) - 1
+    for x in range(len(out)):
+        out[x] = padded[radius + x] * kernel[0]
+    n = len(out)
+    for step in range(1, radius, 2):  # two at a time: half the traffic
+        left, right, factor = padded[radius - step :], padded[radius + step :], kernel[step]
+        far_left, far_right = padded[radius - step - 1 :], padded[radius + step + 1 :]
+        far_factor = kernel[step + 1]
+        for x in range(n):
+            out[x] += (left[x] + right[x]) * factor + (far_left[x] + far_right[x]) * far_factor
+    for x in range(n):
+        out[x] *= scale[x]
+
+
+@compiled
+def spread(
+    kind: int,
+    planes: Array,
+    kernel: Array,
+    scale_y: Array,
+    scale_x: Array,
+    noise: Array,
+    ring: Array,
+    out: Array,
+) -> None:
+    """Measure how much features vary around each pixel.
+
+    Parameters
+    ----------
+    kind : int
+        COLOUR: sixth root of the determinant of the covariance matrix of three planes.
+        CONTRAST: standard deviation of one plane. ORIENTATION: fourth root of the determinant
+        of the covariance matrix of two planes.
+    planes : ndarray of float, shape (n, h, w)
+        The features.
+    kernel : ndarray of float, shape (r + 1,)
+        Right half of the Gaussian window, the middle first; r even.
+    scale_y, scale_x : ndarray of float
+        1 over the share of the window inside the image, by row and by column.
+    noise : ndarray of float, shape (n,)
+        Added to the variances.
+    ring : ndarray of float, shape (2 r + 1, m, w)
+        Room for m = 9, 2 or 5 moments; its type is that of the computation.
+    out : ndarray of float32, shape (h, w)
+        The result.
+    """
+    height, width = out.shape
+    radius = len(kernel) - 1
+    depth, moments = ring.shape[0], ring.shape[1]
+    firsts = planes.shape[0]
+    padded = np.zeros((moments, width + 2 * radius), dtype=ring.dtype)
+    mean = np.empty((moments, width), dtype=ring.dtype)
+    product, root = np.empty(width), np.empty(width)
+    for row in range(height + radius):
+        if row < height:
+            slot = ring[row % depth]
+            for i in range(firsts):
+                line, source = padded[i, radius:], planes[i, row]
+                for x in range(width):
+                    line[x] = source[x]
+            m = firsts
+            for i in range(firsts):
+                for j in range(i, firsts):
+                    # Not of the planes, whose type may be too short for variances.
+                    line, one, two = padded[m, radius:], padded[i, radius:], padded[j, radius:]
+                    for x in range(width):
+                        line[x] = one[x] * two[x]
+                    m += 1
+            for i in range(moments):
+                _across(padded[i], kernel, scale_x, slot[i])
+        y = row - radius
+        if y < 0:
+            continue
+        for i in range(moments):
+            line, source = mean[i], ring[y % depth, i]
+            factor = kernel[0] * scale_y[y]
+            for x in range(width):
+                line[x] = source[x] * factor
+            whole = min(radius, y, height - 1 - y) // 2 * 2
+            for step in range(1, whole, 2):
+                above, below = ring[(y - step) % depth, i], ring[(y + step) % depth, i]
+                over, under = ring[(y - step - 1) % depth, i], ring[(y + step + 1) % depth, i]
+                factor, far_factor = kernel[step] * scale_y[y], kernel[step + 1] * scale_y[y]
+                for x in range(width):
+                    line[x] += (above[x] + below[x]) * factor + (over[x] + under[x]) * far_factor
+            for step in range(whole + 1, radius + 1):
+                factor = kernel[step] * scale_y[y]
+                if y >= step and y + step < height:
+                    above, below = ring[(y - step) % depth, i], ring[(y + step) % depth, i]
+                    for x in range(width):
+                        line[x] += (above[x] + below[x]) * factor
+                elif y >= step or y + step < height:
+                    source = ring[(y - step if y >= step else y + step) % depth, i]
+                    for x in range(width):
+                        line[x] += source[x] * factor
+        result = out[y]
+        if kind == COLOUR:
+            for x in range(width):
+                a, b, c = mean[0, x], mean[1, x], mean[2, x]
+                aa = mean[3, x] - a * a + noise[0]
+                ab = mean[4, x] - a * b
+                ac = mean[5, x] - a * c
+                bb = mean[6, x] - b * b + noise[1]
+                bc = mean[7, x] - b * c
+                cc = mean[8, x] - c * c + noise[2]
+                determinant = (
+                    aa * (bb * cc - bc * bc) - ab * (ab * cc - bc * ac) + ac * (ab * bc - bb * ac)
+                )
+                product[x] = np.sqrt(max(determinant, 0.0))
+            _cube_root(product, product.view(np.int64), root)
+            for x in range(width):
+                result[x] = root[x]
+        elif kind == CONTRAST:
+            for x in range(width):
+                result[x] = np.sqrt(abs(mean[1, x] - mean[0, x] * mean[0, x]))
+        else:
+            for x in range(width):
+                a, b = mean[0, x], mean[1, x]
+                aa, ab = mean[2, x] - a * a + noise[0], mean[3, x] - a * b
+                bb = mean[4, x] - b * b + noise[1]
+                result[x] = np.sqrt(np.sqrt(max(aa * bb - ab * ab, 0.0)))
+
+
+@compiled
+def opponents(
+    horizontal: Array,
+    vertical: Array,
+    even: Array,
+    odd: Array,
+    table_y: Array,
+    table_x: Array,
+    noise: float,
+    ring: Array,
+    out: Array,
+) -> None:
+    """Turn responses to oriented filters into pooled, normalised opponent energies.
+
+    ``even + odd`` and ``even - odd`` are the responses at the two diagonals. ``table_y`` and
+    ``table_x``, shape (h, 2 r + 1) and (w, 2 r + 1), hold the pooling weights at each row and
+    column; ``out``, shape (2, h, w), takes up horizontal less vertical, and diagonal less
+    other diagonal, energy, over total energy and `noise`.
+    """
+    height, width = horizontal.shape
+    depth = table_y.shape[1]
+    radius = depth // 2
+    padded = np.zeros((3, width + 2 * radius), dtype=np.float32)
+    mean = np.empty((3, width), dtype=np.float32)
+    for row in range(height + radius):
+        if row < height:
+            slot = ring[row % depth]
+            zero, one, two = padded[0, radius:], padded[1, radius:], padded[2, radius:]
+            h, v, e, o = horizontal[row], vertical[row], even[row], odd[row]
+            for x in range(width):
+                hh, vv = h[x] * h[x], v[x] * v[x]
+                zero[x] = hh - vv
+                one[x] = np.float32(4) * e[x] * o[x]
+                two[x] = hh + vv + np.float32(2) * (e[x] * e[x] + o[x] * o[x])
+            for i in range(3):
+                line = slot[i]
+                for x in range(width):
+                    line[x] = 0
+                for tap in range(depth):
+                    source, factor = padded[i, tap:], table_x[width // 2, tap]
+                    for x in range(width):
+                        line[x] += source[x] * factor
+                for side in range(2):
+                    for near in range(min(radius, width)):
+                        x = near if side == 0 else width - 1 - near
+                        total = np.float32(0)
+                        for tap in range(depth):
+                            total += padded[i, x + tap] * table_x[x, tap]
+                        line[x] = total
+        y = row - radius
+        if y < 0:
+            continue
+        for i in range(3):
+            line = mean[i]
+            for x in range(width):
+                line[x] = 0
+            for tap in range(depth):
+                place = y + tap - radius
+                if 0 <= place < height:
+                    source, factor = ring[place % depth, i], table_y[y, tap]
+                    for x in range(width):
+                        line[x] += source[x] * factor
+        for x in range(width):
+            total = mean[2, x] + np.float32(noise)
+            out[0, y, x] = mean[0, x] / total
+            out[1, y, x] = mean[1, x] / total
+
+
+@compiled
+def double(small: Array, gain: float, out: Array) -> None:
+    """Double the size: even places .05, .4, .05, odd ones .25, .25 of `small`, times `gain`.
+
+    In each direction; mirrored about the outermost places of the result.
+    """
+    height, width = small.shape
+    upper, lower = np.empty(width), np.empty(width)
+    for y in range(height):
+        here = small[y]
+        above, below = small[max(y - 1, 0)], small[min(y + 1, height - 1)]
+        if y == 0:
+            above = below
+        for x in range(width):
+            upper[x] = gain * (0.4 * here[x] + 0.05 * (above[x] + below[x]))
+            lower[x] = gain * 0.25 * (here[x] + below[x])
+        for line, result in ((upper, out[2 * y]), (lower, out[2 * y + 1])):
+            last = width - 1
+            for x in range(1, last):
+                result[2 * x] = 0.4 * line[x] + 0.05 * (line[x - 1] + line[x + 1])
+                result[2 * x + 1] = 0.25 * (line[x] + line[x + 1])
+            result[0] = 0.4 * line[0] + 0.1 * line[min(1, last)]
+            result[1] = 0.25 * (line[0] + line[min(1, last)])
+            if last > 0:
+                result[2 * last] = 0.4 * line[last] + 0.05 * (line[last - 1] + line[last])
+                result[2 * last + 1] = 0.5 * line[last]
+
+
+@compiled
+def mean_of_largest(one: Array, two: Array, three: Array) -> float:
+    """Average, over the first's places, of the largest of three."""
+    total = 0.0
+    for y in range(one.shape[0]):
+        a, b, c = one[y], two[y], three[y]
+        part = np.float64(0)
+        for x in range(one.shape[1]):
+            part += max(a[x], max(b[x], c[x]))
+        total += part
+    return total / one.size
+
+
+@compiled
+def histogram_entropy(values: Array, low: float, per_unit: float, bins: int) -> float:
+    """Shannon entropy in nats of values binned from `low` up in bins of 1 / `per_unit`."""
+    # Four tables: with one, equal values in a run would wait for each other.
+    counts = np.zeros((4, bins), dtype=np.int32)
+    block, last = 512, np.int32(bins - 1)
+    places = np.empty(block, dtype=np.int32)
+    first, factor = np.float32(low), np.float32(per_unit)
+    for start in range(0, len(values), block):
+        n = min(block, len(values) - start)
+        part = values[start : start + n]
+        for i in range(n):
+            places[i] = min(np.int32((part[i] - first) * factor), last)
+        for i in range(n):
+            counts[i & 3, places[i]] += 1
+    entropy = 0.0
+    for i in range(bins):
+        count = counts[0, i] + counts[1, i] + counts[2, i] + counts[3, i]
+        if count > 0:
+            share = count / len(values)
+            entropy -= share * np.log(share)
+    return max(entropy, 0.0)

@@ -1,0 +1,145 @@
+"""How many colours an image has, and how vivid they are."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.image import PreparedImage
+from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
+from complexity.registry import metric
+
+FINE_BITS, COARSE_BITS = 5, 3
+
+
+@metric(
+    name="unique_colors",
+    version=1,
+    unit="colours",
+    range=(1.0, 2.0 ** (3 * FINE_BITS)),
+    summary="weighted number of distinct colours at four scales, 5 bits a channel",
+    reference=SARITAS,
+    parameters={"bits_per_channel": FINE_BITS, "scales": [*SCALES], "weights": [*WEIGHTS]},
+    presets=("lite", "all"),
+)
+def unique_colors(image: PreparedImage) -> float:
+    """Count distinct colours, weighted over four scales (MUC), 5 bits a channel.
+
+    The image is shrunk by area averaging to 1, 1/2, 1/4 and 1/8 of its sides (rounded down);
+    of each sRGB channel the first 5 bits count; the numbers of distinct colours are weighted
+    with .4, .3, .2 and .1.
+
+    It does not see where colours are nor how far apart: a smooth gradient has more colours
+    than a mosaic. It grows with the size of the image. Invariant to flips and rotations by 90
+    degrees if both sides are multiples of 8 (else the averaged blocks differ).
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        In [1, 32768]; 1 for a constant image.
+
+    Raises
+    ------
+    UndefinedMetric
+        For an image of fewer than 8 pixels on a side.
+    """
+    return _weighted(image, FINE_BITS)
+
+
+@metric(
+    name="unique_colors_coarse",
+    version=1,
+    unit="colours",
+    range=(1.0, 2.0 ** (3 * COARSE_BITS)),
+    summary="weighted number of distinct colours at four scales, 3 bits a channel",
+    reference=SARITAS,
+    parameters={"bits_per_channel": COARSE_BITS, "scales": [*SCALES], "weights": [*WEIGHTS]},
+    presets=("lite", "all"),
+)
+def unique_colors_coarse(image: PreparedImage) -> float:
+    """Count distinct colours, weighted over four scales (MUC), 3 bits a channel.
+
+    As `unique_colors`, with the first 3 bits of each channel: noise and shading matter less,
+    but a colour near the edge of one of the 8 steps may count as two.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        In [1, 512]; 1 for a constant image.
+
+    Raises
+    ------
+    UndefinedMetric
+        For an image of fewer than 8 pixels on a side.
+    """
+    return _weighted(image, COARSE_BITS)
+
+
+@metric(
+    name="colorfulness",
+    version=1,
+    unit="8-bit levels",
+    range=(0.0, 400.0),
+    summary="spread and mean of the opponent colours red-green and yellow-blue",
+    reference="Hasler & Süsstrunk 2003, Proc. SPIE 5007, doi:10.1117/12.477378",
+    parameters={"weight_of_mean": 0.3},
+    presets=("lite", "all"),
+)
+def colorfulness(image: PreparedImage) -> float:
+    """Colourfulness after Hasler and Süsstrunk.
+
+    Of 8-bit sRGB, rg = R - G and yb = (R + G) / 2 - B; the root of the sum of their variances
+    (over pixels, divisor n) plus .3 times the length of the vector of their means.
+
+    A flat saturated image is colourful by this measure though it has one colour. It does not
+    see where colours are. Invariant to flips and rotations.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 80
+        highly colourful by people.
+    """
+    from complexity.metrics.counting import opponent_sums
+
+    n = image.gray.size
+    red, red_squared, twice, twice_squared = opponent_sums(image.rgb)
+    # In whole numbers up to here, so that a constant image has no spread at all.
+    spread = (n * red_squared - red**2) + (n * twice_squared - twice**2) / 4
+    mean = math.hypot(red, twice / 2)
+    return (math.sqrt(spread) + 0.3 * mean) / n
+
+
+def _weighted(image: PreparedImage, bits: int) -> float:
+    from complexity.metrics.counting import distinct
+
+    counts = (distinct(table, FINE_BITS, bits) for table in image.shared(_tables))
+    return math.fsum(weight * n for weight, n in zip(WEIGHTS, counts, strict=True))
+
+
+def _tables(image: PreparedImage) -> list[NDArray[np.uint8]]:
+    """Which colours there are at each scale, of FINE_BITS a channel."""
+    from complexity.metrics.counting import occupied
+
+    return [
+        occupied(np.asarray(cv2.resize(image.rgb, size, interpolation=cv2.INTER_AREA)), FINE_BITS)
+        for size in sizes(image)
+    ]

@@ -1,0 +1,412 @@
+"""Compiled parts of `complexity.metrics.felzenszwalb`, where the method is explained."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.compiling import compiled
+
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int32]
+Keys = NDArray[np.uint64]
+
+
+@compiled
+def smooth_row(
+    rows: NDArray[Any],
+    y: int,
+    factor: float,
+    kernel: Doubles,
+    place_y: Indices,
+    place_x: Indices,
+    down: Doubles,
+    padded: Doubles,
+    out: Doubles,
+) -> None:
+    """Smooth one row into planes, shape (3, w), as SciPy does: down, then across."""
+    radius = len(kernel) - 1
+    n = out.shape[1]
+    middle = rows[y]
+    for i in range(3 * n):
+        down[i] = middle[i] * factor * kernel[0]
+    for step in range(radius, 0, -1):
+        above, below = rows[place_y[radius + y - step]], rows[place_y[radius + y + step]]
+        part = kernel[step]
+        for i in range(3 * n):
+            down[i] += (above[i] * factor + below[i] * factor) * part
+    for x in range(n):
+        for c in range(3):
+            padded[c, radius + x] = down[3 * x + c]
+    for i in range(radius):
+        j = n + 2 * radius - 1 - i
+        for c in range(3):
+            padded[c, i] = padded[c, radius + place_x[i]]
+            padded[c, j] = padded[c, radius + place_x[j]]
+    for c in range(3):
+        line, plane = out[c], padded[c]
+        for x in range(n):
+            line[x] = plane[radius + x] * kernel[0]
+        for step in range(radius, 0, -1):
+            left, right = plane[radius - step :], plane[radius + step :]
+            part = kernel[step]
+            for x in range(n):
+                line[x] += (left[x] + right[x]) * part
+
+
+@compiled
+def distances(one: Doubles, two: Doubles, out: Doubles) -> None:
+    """Euclidean distances of colours, planes of shape (3, n)."""
+    for x in range(len(out)):
+        a, b, c = one[0, x] - two[0, x], one[1, x] - two[1, x], one[2, x] - two[2, x]
+        out[x] = math.sqrt(a * a + b * b + c * c)
+
+
+@compiled
+def weigh(
+    rows: NDArray[Any],
+    factor: float,
+    kernel: Doubles,
+    place_y: Indices,
+    place_x: Indices,
+    weights: Doubles,
+    keys: Keys,
+    low_bits: int,
+) -> int:
+    """Smooth, and weigh the edges from each pixel to the right, down, down right, down left.
+
+    Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``. Returns
+    the number of edges.
+    """
+    height, width = rows.shape[0], rows.shape[1] // 3
+    drop = np.uint64(low_bits)
+    down = np.empty(3 * width)
+    padded = np.empty((3, len(place_x)))
+    planes = np.empty((2, 3, width))
+    bits = weights.view(np.uint64)
+    filled = 0
+    smooth_row(rows, 0, factor, kernel, place_y, place_x, down, padded, planes[0])
+    for y in range(height):
+        start = y * width
+        here, below = planes[y % 2], planes[(y + 1) % 2]
+        distances(here[:, 1:], here[:, : width - 1], weights[0, start : start + width - 1])
+        directions = 1
+        if y + 1 < height:
+            directions = 4
+            smooth_row(rows, y + 1, factor, kernel, place_y, place_x, down, padded, below)
+            distances(below, here, weights[1, start : start + width])
+            distances(below[:, 1:], here[:, : width - 1], weights[2, start : start + width - 1])
+            distances(below[:, : width - 1], here[:, 1:], weights[3, start + 1 : start + width])
+        for d in range(directions):
+            first, last = (1 if d == 3 else 0), (width if d in (1, 3) else width - 1)
+            row, out = bits[d, start + first : start + last], keys[filled:]
+            edge = np.uint64(4 * (start + first) + d)
+            for x in range(last - first):
+                out[x] = (row[x] >> drop << drop) | (edge + np.uint64(4 * x))
+            filled += last - first
+    return filled
+
+
+@compiled
+def name_of(parent: Indices, pixel: Any) -> Any:
+    """Find the pixel that names a region, and shorten the way to it."""
+    while parent[pixel] != pixel:
+        parent[pixel] = parent[parent[pixel]]
+        pixel = parent[pixel]
+    return pixel
+
+
+@compiled
+def order_alike(edges: Keys, weights: Doubles, low_bits: int) -> None:
+    """Sort by the whole weight what agrees in its leading bits."""
+    drop = np.uint64(low_bits)
+    mask = np.uint64((1 << low_bits) - 1)
+    n = len(edges)
+    block = 512
+    done = 0
+    for start in range(0, n - 1, block):
+        here, after = edges[start : n - 1], edges[start + 1 : n]
+        equal = 0
+        for m in range(min(block, len(here))):
+            equal += (here[m] ^ after[m]) >> drop == 0
+        if equal == 0:
+            continue
+        i = max(start, done)
+        while i < n - 1 and edges[i] >> drop == 0:
+            i += 1  # weights of 0
+        while i < start + block and i < n - 1:
+            j = i + 1
+            while j < n and (edges[j] ^ edges[i]) >> drop == 0:
+                j += 1
+            if j > i + 1:
+                exact = np.empty(j - i)
+                same = True
+                for m in range(j - i):
+                    edge = np.int64(edges[i + m] & mask)
+                    exact[m] = weights[edge & 3, edge >> 2]
+                    same = same and exact[m] == exact[0]
+                if not same and j - i > 16:
+                    edges[i:j] = edges[i:j][np.argsort(exact)]
+                elif not same:
+                    for m in range(1, j - i):
+                        value, key, k = exact[m], edges[i + m], m - 1
+                        while k >= 0 and exact[k] > value:
+                            exact[k + 1], edges[i + k + 1] = exact[k], edges[i + k]
+                            k -= 1
+                        exact[k + 1], edges[i + k + 1] = value, key
+            i = j
+        done = i
+
+
+@compiled
+def grow(
+    edges: Keys,
+    weights: Doubles,
+    width: int,
+    low_bits: int,
+    step: float,
+    region: Indices,
+    following: Indices,
+    nodes: Indices,
+    refused: Indices,
+) -> tuple[int, int, bool]:
+    """Merge regions along rising edges; `refused` takes up those between regions left apart.
+
+    Every pixel holds its region's name, which is a pixel of it, at all times, and is renamed
+    when the smaller of two regions joins the larger: finding it is one look, which pays.
+    ``following`` is a ring through a region's pixels; ``nodes`` has, at its name, its size
+    and threshold.
+
+    Returns how many edges were refused, the number of regions, and whether the order among
+    equal weights cannot matter.
+    """
+    drop = np.uint64(low_bits)
+    mask = np.uint64((1 << low_bits) - 1)
+    values = edges.view(np.float64)  # a weight but for its last bits
+    slack = 2.0 ** (low_bits - 51)
+    ahead = np.array((1, width, width + 1, width - 1))
+    limits = nodes.view(np.float32)
+    for pixel in range(len(region)):
+        region[pixel] = following[pixel] = pixel
+        nodes[pixel, 0] = 1
+        limits[pixel, 1] = step
+    count, regions, clear = 0, len(region), True
+    before = risky = ~np.uint64(0)
+    place = np.empty(64, dtype=np.int32)
+    ones, twos = place.copy(), place.copy()
+    for start in range(0, len(edges), 64):
+        # First without branches: most edges are inside a region.
+        m = 0
+        for i in range(start, min(start + 64, len(edges))):
+            edge = np.int64(edges[i] & mask)
+            one = edge >> 2
+            two = one + ahead[edge & 3]
+            place[m], ones[m], twos[m] = i, one, two
+            m += region[one] != region[two]
+        for j in range(m):
+            i = place[j]
+            a, b = region[ones[j]], region[twos[j]]
+            if a == b:
+                continue
+            if edges[i] >> drop == risky:
+                clear = False
+            value = values[i]
+            if value < min(limits[a, 1], limits[b, 1]):
+                if nodes[a, 0] < nodes[b, 0]:
+                    a, b = b, a
+                pixel = b
+                while True:
+                    region[pixel] = a
+                    pixel = following[pixel]
+                    if pixel == b:
+                        break
+                following[a], following[b] = following[b], following[a]
+                nodes[a, 0] += nodes[b, 0]
+                regions -= 1
+                more = step / nodes[a, 0]
+                limit = np.float32(value * (1 - slack) + more)
+                if limit != np.float32(value * (1 + slack) + more):
+                    edge = np.int64(edges[i] & mask)
+                    limit = np.float32(weights[edge & 3, edge >> 2] + more)
+                limits[a, 1] = limit
+                if limit <= value:
+                    risky = edges[i] >> drop
+                    if before == risky:
+                        clear = False
+            else:
+                refused[count] = i
+                count += 1
+            before = edges[i] >> drop
+    return count, regions, clear
+
+
+@compiled
+def absorb(
+    refused: Indices,
+    edges: Keys,
+    weights: Doubles,
+    width: int,
+    low_bits: int,
+    min_size: int,
+    region: Indices,
+    nodes: Indices,
+    parts: Indices,
+    rank: Indices,
+    regions: int,
+) -> tuple[int, bool]:
+    """Merge small regions along rising edges; False if the order of ties could matter.
+
+    With `rank`, by place in scikit-image's list, ties are taken in that order; else it is empty.
+    The first result is the number of regions.
+
+    It cannot matter within a set of regions that edges of one weight connect, if these are
+    two, or if all but at most one of them are small and remain so together: then any order
+    makes one region of them. From here on `region` leads to a region's name, in steps.
+    ``parts`` is room for each set: pixels of small regions, number of large ones and of all.
+    """
+    drop = np.uint64(low_bits)
+    mask = np.uint64((1 << low_bits) - 1)
+    ahead = np.array((1, width, width + 1, width - 1))
+    # Only edges at small regions have a part in this.
+    n = 0
+    for i in refused:
+        edge = np.int64(edges[i] & mask)
+        a, b = region[edge >> 2], region[(edge >> 2) + ahead[edge & 3]]
+        refused[n] = i
+        n += (a != b) & (min(nodes[a, 0], nodes[b, 0]) < min_size)
+    places = np.empty(n if len(rank) > 0 else 0, dtype=np.int32)
+    first = 0
+    while first < n:
+        edge = np.int64(edges[refused[first]] & mask)
+        last = first + 1
+        while last < n and (edges[refused[last]] ^ edges[refused[first]]) >> drop == 0:
+            other = np.int64(edges[refused[last]] & mask)
+            # A rank puts unequal weights in order as well.
+            if len(rank) == 0 and weights[other & 3, other >> 2] != weights[edge & 3, edge >> 2]:
+                break
+            last += 1
+        alone = last == first + 1
+        after = last
+        if not alone and len(rank) > 0:
+            # What is inside a region, or between large ones, remains so.
+            last = first
+            for i in range(first, after):
+                at = refused[i]
+                edge = np.int64(edges[at] & mask)
+                a = name_of(region, edge >> 2)
+                b = name_of(region, (edge >> 2) + ahead[edge & 3])
+                if a != b and min(nodes[a, 0], nodes[b, 0]) < min_size:
+                    places[last] = rank[listed(edge, len(region), width)]
+                    refused[last] = at
+                    last += 1
+            if last - first > 32:
+                refused[first:last] = refused[first:last][np.argsort(places[first:last])]
+            else:
+                for i in range(first + 1, last):
+                    place, at, k = places[i], refused[i], i - 1
+                    while k >= first and places[k] > place:
+                        places[k + 1], refused[k + 1] = places[k], refused[k]
+                        k -= 1
+                    places[k + 1], refused[k + 1] = place, at
+            alone = True  # each to be judged as it comes
+        if not alone:
+            for i in range(first, last):
+                edge = np.int64(edges[refused[i]] & mask)
+                for pixel in (edge >> 2, (edge >> 2) + ahead[edge & 3]):
+                    a = name_of(region, pixel)
+                    small = nodes[a, 0] < min_size
+                    parts[a, 0] = nodes[a, 0] if small else 0
+                    parts[a, 1] = 0 if small else 1
+                    parts[a, 2] = 1
+        for i in range(first, last):
+            edge = np.int64(edges[refused[i]] & mask)
+            a = name_of(region, edge >> 2)
+            b = name_of(region, (edge >> 2) + ahead[edge & 3])
+            if a == b:
+                continue
+            if alone:
+                if min(nodes[a, 0], nodes[b, 0]) >= min_size:
+                    continue
+            elif parts[a, 0] == 0 and parts[b, 0] == 0:
+                continue  # neither holds a region that was small
+            if nodes[a, 0] < nodes[b, 0]:
+                a, b = b, a
+            region[b] = a
+            nodes[a, 0] += nodes[b, 0]
+            regions -= 1
+            if not alone:
+                parts[a, 0] += parts[b, 0]
+                parts[a, 1] += parts[b, 1]
+                parts[a, 2] += parts[b, 2]
+                if parts[a, 2] > 2 and (parts[a, 1] > 1 or parts[a, 0] >= min_size):
+                    return regions, False
+        first = after
+    return regions, True
+
+
+@compiled
+def listed(edge: Any, pixels: int, width: int) -> Any:
+    """Place of an edge in scikit-image's list: right, down, down right, down left."""
+    pixel = edge >> 2
+    y = pixel // width
+    height = pixels // width
+    if edge & 3 == 0:
+        return pixel - y
+    place = height * (width - 1)
+    if edge & 3 == 1:
+        return place + pixel
+    place += (height - 1) * width
+    if edge & 3 == 2:
+        return place + pixel - y
+    return place + (height - 1) * (width - 1) + pixel - y - 1
+
+
+@compiled
+def one_by_one(
+    order: NDArray[np.int64],
+    costs: Doubles,
+    one: Indices,
+    two: Indices,
+    step: float,
+    min_size: int,
+    parent: Indices,
+) -> int:
+    """Both passes, over edges in the given order; the number of regions."""
+    regions = len(parent)
+    size = np.ones(len(parent), dtype=np.int32)
+    threshold = np.full(len(parent), np.float32(step))
+    for final in (False, True):
+        for e in order:
+            a, b = name_of(parent, one[e]), name_of(parent, two[e])
+            if a == b:
+                continue
+            if final:
+                merge = size[a] < min_size or size[b] < min_size
+            else:
+                merge = costs[e] < threshold[a] and costs[e] < threshold[b]
+            if merge:
+                if size[a] < size[b]:
+                    a, b = b, a
+                parent[b] = a
+                size[a] += size[b]
+                regions -= 1
+                if not final:
+                    threshold[a] = np.float32(costs[e] + step / size[a])
+    return regions
+
+
+@compiled
+def number(parent: Indices, labels: Indices) -> int:
+    """Give components numbers in the order of their first pixels."""
+    names = np.full(len(parent), -1, dtype=np.int32)
+    count = 0
+    for p in range(len(parent)):
+        name = name_of(parent, p)
+        if names[name] < 0:
+            names[name] = count
+            count += 1
+        labels[p] = names[name]
+    return count

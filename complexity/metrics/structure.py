@@ -1,0 +1,259 @@
+"""How an image is built: symmetry, fractal dimension, spectrum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.image import PreparedImage
+from complexity.metrics.edges import default_edges
+from complexity.registry import UndefinedMetric, metric
+
+#: Cycles per long side at which the fit of the spectrum begins.
+FIRST_RING = 10
+SMALLEST_SPECTRUM = 64
+#: Boxes reach from this side up to a quarter of the image's shorter side.
+FIRST_BOX, LEAST_BOXES = 2, 3
+
+
+@metric(
+    name="symmetry",
+    version=1,
+    unit="correlation",
+    range=(0.0, 1.0),
+    summary="larger of the mirror symmetries, left to right and top to bottom",
+    reference="Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), doi:10.1037/aca0000187",
+    presets=("lite", "all"),
+)
+def symmetry(image: PreparedImage) -> float:
+    """Mirror symmetry: absolute correlation of one half with the other, mirrored.
+
+    Pearson's correlation, over pixels of 8-bit gray, of the left half with the mirrored right
+    half, and of the upper with the mirrored lower half (a middle line is left out); the larger
+    absolute value of the two.
+
+    As the value is absolute, a negative counts as symmetric. Only the two axes through the
+    middle are tried, pixel by pixel: a symmetric thing off the middle, or slightly turned,
+    is not seen; a picture with a bright sky over a dark ground has a negative correlation from
+    top to bottom, thus a high value. Invariant to flips and rotations by 90 degrees.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    UndefinedMetric
+        When along both axes a half is constant or missing.
+    """
+    found = [value for value in symmetries(image) if value is not None]
+    if not found:
+        raise UndefinedMetric("a half of the image is constant, so that nothing correlates")
+    return max(found)
+
+
+def symmetries(image: PreparedImage) -> tuple[float | None, float | None]:
+    """Left-right and top-bottom mirror symmetry; None where a half is constant or missing.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+    """
+    gray = image.gray
+    height, width = gray.shape
+    left, right = gray[:, : width // 2], gray[:, ::-1][:, : width // 2]
+    return (
+        _correlation(left, right),
+        _correlation(gray[: height // 2], gray[::-1][: height // 2]),
+    )
+
+
+@metric(
+    name="fractal_dimension",
+    version=1,
+    unit="dimension",
+    range=(0.0, 2.0),
+    summary="box-counting dimension of the Canny edges",
+    reference="Forsythe et al. 2011, Br. J. Psychol. 102(1), doi:10.1348/000712610X498958",
+    parameters={"edges": "edge_density", "first_box": FIRST_BOX, "last_box": "min(h, w) / 4"},
+    presets=("lite", "all"),
+)
+def fractal_dimension(image: PreparedImage) -> float:
+    """Box-counting dimension of the edge map.
+
+    Of the edges of `edge_density`: the number of boxes that hold an edge, on grids of squares
+    of 2, 4, 8, ... pixels, up to a quarter of the shorter side, laid from the top left corner
+    (cut boxes at the right and bottom count); the slope, by least squares, of the logarithm of
+    the number on that of 1 over the side.
+
+    Lines have 1, a plane filled with edges 2, a few isolated points 0. With few sizes of boxes
+    it says how evenly edges fill the image more than whether they are fractal. Not invariant to
+    flips and rotations unless both sides are multiples of the largest box.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        In [0, 2].
+
+    Raises
+    ------
+    UndefinedMetric
+        Without edges, or for an image of fewer than 32 pixels on a side.
+    """
+    edges = image.shared(default_edges)
+    least = 4 * FIRST_BOX << (LEAST_BOXES - 1)
+    if min(edges.shape) < least:
+        raise UndefinedMetric(
+            f"needs {least} pixels a side, has {edges.shape[1]} × {edges.shape[0]}"
+        )
+    if not edges.any():
+        raise UndefinedMetric("no edges")
+    sizes = [FIRST_BOX]
+    while 2 * sizes[-1] <= min(edges.shape) / 4:
+        sizes.append(2 * sizes[-1])
+    # Slopes between neighbours lie in [0, 2]; their mean may leave it by rounding.
+    return min(2.0, max(0.0, box_dimension(edges, sizes)))
+
+
+def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
+    """Slope of log number of occupied boxes on log 1 / side.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (h, w)
+        The set; not empty.
+    sizes : sequence of int
+        Sides of boxes, pixels, ascending, each a multiple of the one before; at least two.
+    """
+    counts = []
+    boxes, side = mask.view(np.uint8), 1
+    for size in sizes:
+        step = size // side
+        height, width = (-(-length // step) * step for length in boxes.shape)
+        padded = np.zeros((height, width), dtype=np.uint8)
+        padded[: boxes.shape[0], : boxes.shape[1]] = boxes
+        columns = np.maximum.reduce([padded[:, i::step] for i in range(step)])
+        boxes, side = np.maximum.reduce([columns[i::step] for i in range(step)]), size
+        counts.append(int(np.count_nonzero(boxes)))
+    return -_slope(np.log(np.array(sizes, dtype=float)), np.log(np.array(counts, dtype=float)))
+
+
+@metric(
+    name="spectral_slope",
+    version=1,
+    unit="log power per log frequency",
+    range=(-math.inf, None),
+    summary="slope of the radial power spectrum in log-log coordinates",
+    reference="Field 1987, J. Opt. Soc. Am. A 4(12), doi:10.1364/JOSAA.4.002379; Redies, "
+    "Hasenstein & Denzler 2007, Spatial Vision 21, doi:10.1163/156856807782753921",
+    parameters={"window": "Hann", "first_ring": FIRST_RING, "last": "Nyquist"},
+    presets=("lite", "all"),
+)
+def spectral_slope(image: PreparedImage) -> float:
+    """Slope of the power spectrum: how fast power falls with spatial frequency.
+
+    8-bit gray less its mean, times a Hann window in each direction (periodic), its Fourier
+    power; averaged over rings of spatial frequency one cycle per long side wide, from 10 cycles
+    per long side up to half a cycle per pixel; the slope of log power on log frequency, by
+    least squares with equal weights.
+
+    White noise has 0, natural images about -2, smooth ones less (steeper), texture more
+    (flatter). It sees neither phase nor direction, thus nothing of what makes contours.
+    Invariant to flips and rotations by 90 degrees but for the window, which is off the middle
+    by half a pixel.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        The image.
+
+    Returns
+    -------
+    float
+        Finite.
+
+    Raises
+    ------
+    UndefinedMetric
+        For a long side of fewer than 64 pixels, a short side of fewer than 8, or where some
+        ring has no power (constant images, drawings of few frequencies).
+    """
+    from scipy import fft
+
+    from complexity.metrics.counting import ring_sums
+
+    gray = image.gray
+    height, width = gray.shape
+    if max(gray.shape) < SMALLEST_SPECTRUM or min(gray.shape) < 8:
+        raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
+    down, across, ring, weight = _rings(height, width)
+    windowed = (gray - np.float32(gray.mean())) * down
+    windowed *= across
+    spectrum = fft.rfft2(windowed)
+    power = spectrum.real**2 + spectrum.imag**2
+    power[:, 1 : (width + 1) // 2] *= 2
+    sums = np.zeros(len(weight))
+    ring_sums(power, ring, sums)
+    # What rounding to 32 bits leaves of an image without power at some frequency.
+    if sums.min() <= 1e-13 * float(power.sum()):
+        raise UndefinedMetric("no power at some frequencies")
+    radius = np.arange(len(weight)) + FIRST_RING
+    return float(_slope(np.log(radius), np.log(sums / weight)))
+
+
+@lru_cache(maxsize=16)
+def _rings(height: int, width: int) -> tuple[Any, Any, NDArray[np.int16], NDArray[Any]]:
+    """Windows; each coefficient's ring in ``rfft2``'s layout, or -1; coefficients per ring."""
+    down, across = (
+        np.sin(np.pi * np.arange(n, dtype=np.float32) / n) ** 2 for n in (height, width)
+    )
+    long = max(height, width)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    ring = np.rint(frequency * long).astype(np.int16) - FIRST_RING
+    ring[(ring < 0) | (ring > long // 2 - FIRST_RING)] = -1
+    twice = np.ones(ring.shape[1])
+    twice[1 : (width + 1) // 2] = 2
+    weights = np.broadcast_to(twice, ring.shape)
+    inside = ring >= 0
+    return down[:, None], across[None], ring, np.bincount(ring[inside], weights[inside])
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    centred = x - x.mean()
+    return float(np.dot(centred, y) / np.dot(centred, centred))
+
+
+def _correlation(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float | None:
+    """Absolute Pearson correlation; None for nothing or for a constant."""
+    if one.size == 0:
+        return None
+    a, b = np.ascontiguousarray(one), np.ascontiguousarray(two)
+    n = a.size
+    # Whole numbers: constants are known for certain, and a mirrored image has exactly 1.
+    sum_a, sum_b = round(cv2.sumElems(a)[0]), round(cv2.sumElems(b)[0])
+    square_a = round(cv2.norm(a, cv2.NORM_L2SQR))
+    square_b = round(cv2.norm(b, cv2.NORM_L2SQR))
+    apart = round(cv2.norm(a, b, cv2.NORM_L2SQR))
+    variance_a, variance_b = n * square_a - sum_a**2, n * square_b - sum_b**2
+    if variance_a == 0 or variance_b == 0:
+        return None
+    covariance = n * (square_a + square_b - apart) // 2 - sum_a * sum_b
+    return min(1.0, abs(covariance) / math.sqrt(variance_a) / math.sqrt(variance_b))
