@@ -7,6 +7,7 @@ from analysis.report.figures.examples import example_images
 from analysis.report.figures.frontier import frontier
 from analysis.report.figures.latency import latency_curves
 from analysis.report.figures.optimal import optimal_k
+from analysis.report.figures.power import power_curves
 from analysis.report.figures.saving import save
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "frontier",
     "latency_curves",
     "optimal_k",
+    "power_curves",
     "save",
 ]
