@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from analysis.planning.scenario import LOGISTIC_SD
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]
@@ -24,8 +25,6 @@ Array = NDArray[np.float64]
 CONSTANT = 0.5
 #: Laplace's approximation is poor beyond this standard deviation (`mixed.logistic_mixed`).
 LARGE_SD = 3.0
-#: A logistic variable is nearly normal with this standard deviation.
-LOGISTIC_SD = 1.7
 #: Largest standard deviation that moments may find: answers are fixed but for k by then.
 MOST_SD = 100.0
 _RANDOM = (

@@ -193,6 +193,7 @@ def calibrated(base: Scenario, parts: Components, accuracy: Array, tilt: float |
         plain = replace(
             base,
             shape="flat",
+            averaged=True,
             level=0.0,
             main=main,
             shift=0.0,
@@ -201,7 +202,8 @@ def calibrated(base: Scenario, parts: Components, accuracy: Array, tilt: float |
             image_corr=own.image_corr,
             question_corr=own.question_corr,
         )
-        logits = logits_for(right, main * c, plain.spread(plain.x))
+        offsets = main * c[:, None] * plain.scale(plain.x)
+        logits = logits_for(right, offsets, plain.spread(plain.x))
         top = float(logits.max())
         knots = tuple(
             (round(float(x), 12), round(float(logit - top), _DIGITS))
@@ -243,8 +245,8 @@ def logits_for(right: Array, offsets: Array, spread: Array) -> Array:
     ----------
     right : ndarray, shape (K,)
         Wanted shares of right answers, inside (0, 1).
-    offsets : ndarray, shape (m,)
-        Equally likely logits of complexity.
+    offsets : ndarray, shape (m, K)
+        What complexity adds; equally likely rows.
     spread : ndarray, shape (K,)
         Standard deviation of the random effects at each k.
 
@@ -259,7 +261,7 @@ def logits_for(right: Array, offsets: Array, spread: Array) -> Array:
     low, high = np.full(len(right), -reach), np.full(len(right), reach)
     for _ in range(int(np.ceil(np.log2(2 * reach / 1e-9)))):
         middle = (low + high) / 2
-        share = averaged(middle[None, :] + offsets[:, None], spread).mean(axis=0)
+        share = averaged(middle + offsets, spread).mean(axis=0)
         low, high = np.where(share < right, middle, low), np.where(share < right, high, middle)
     return np.asarray((low + high) / 2, dtype=np.float64)
 
@@ -323,6 +325,7 @@ def _skeleton(
         floor=floor,
         soft=soft,
         complexity="measured",
+        averaged=True,
         values=tuple(round(float(v), _DIGITS) for v in values),
         origin=float(np.log2(cells.ks[0]) + np.log2(cells.ks[-1])) / 2,
         **levels,  # type: ignore[arg-type]

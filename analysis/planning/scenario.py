@@ -20,6 +20,8 @@ Skew = Literal["normal", "skewed", "measured"]
 SAME = 1e-9
 #: Nodes of Gauss–Hermite quadrature for averages over random effects.
 NODES = 60
+#: A logistic variable is nearly normal with this standard deviation.
+LOGISTIC_SD = 1.7
 #: Nodes of the trapezoidal rule over a logistic variable.
 _LOGISTIC = np.linspace(-36.0, 36.0, 145)
 
@@ -47,9 +49,7 @@ class Scenario:
         doubling, −bend · 2^−(x − x_1), so that the best k is the largest. ``steep low k``: loses
         `bend` · (1 + `steeper` · c) per squared doubling below the peak, a quarter of `bend`
         above it: the curve changes with complexity while its top stays. ``flat``: no curve.
-        ``measured``: through `knots`, and an image of complexity c answers at x as an average
-        one would at x − shift · c, its slopes included: so it is the population-averaged curve
-        that moves.
+        ``measured``: through `knots`, moved by shift · c.
     bend : float
         Logits per squared doubling (``peak``) or lost at the smallest k (``rising``).
     peak : float
@@ -79,6 +79,12 @@ class Scenario:
         ends a straight line.
     values : tuple of float
         For measured complexity: equally likely values of c.
+    averaged : bool
+        Whether it is the population-averaged curve that moves by `shift`, and by nothing else:
+        an image of complexity c answers at x as an average one would at x − shift · c, its
+        slopes included, and `main` grows with the spread of the logits, so that it moves no
+        optimum. Otherwise the logits of the average question move, the slopes stay, and the
+        population-averaged optimum moves by less.
     right_scores, wrong_scores : tuple of float, equally long
         For `soft`: equally likely scores of a right and of a wrong answer.
     """
@@ -103,6 +109,7 @@ class Scenario:
     origin: float | None = None
     knots: tuple[tuple[float, float], ...] = ()
     values: tuple[float, ...] = ()
+    averaged: bool = False
     right_scores: tuple[float, ...] = (0.6, 0.9, 1.0, 1.0)
     wrong_scores: tuple[float, ...] = (0.0, 0.0, 0.0, 0.3)
 
@@ -142,9 +149,9 @@ class Scenario:
         return np.asarray(logs - self.middle, dtype=np.float64)
 
     def doublings(self, c: Array) -> Array:
-        """Where on the curve the k of the grid lie, shape (len(c), K)."""
+        """Where along the slopes of images and questions the k lie, shape (len(c), K)."""
         x = np.broadcast_to(self.x, (len(c), len(self.ks)))
-        return x - self.shift * np.asarray(c)[:, None] if self.shape == "measured" else x
+        return x - self.shift * np.asarray(c)[:, None] if self.averaged else x
 
     def on_grid(self, ks: Sequence[int]) -> Scenario:
         """Give the same world seen at other k: curve and random effects stay where they are.
@@ -175,14 +182,15 @@ class Scenario:
     def curve(self, c: Array) -> Array:
         """Logits of average image and question, shape (len(c), K)."""
         x, c = self.x[None, :], np.asarray(c, dtype=np.float64)[:, None]
-        base = self.level + self.main * c
+        worth = self.scale(self.doublings(c[:, 0])) if self.averaged else 1.0
+        base = self.level + self.main * c * worth
         if self.shape == "flat":
-            return np.broadcast_to(base, (len(c), len(self.ks))).copy()
+            return np.broadcast_to(base, (len(c), x.shape[1])).copy()
         if self.shape == "rising":
             lost = self.bend * (1 + self.steeper * c) * 2.0 ** -(x - x[0, 0])
             return np.asarray(base - lost, dtype=np.float64)
         if self.shape == "measured":
-            return np.asarray(base + self._measured(self.doublings(c[:, 0]) + self.middle))
+            return np.asarray(base + self._measured(x - self.shift * c + self.middle))
         away = x - self.peak - self.shift * c
         if self.shape == "steep low k":
             below = np.maximum(1 + self.steeper * c, 0.0)
@@ -208,6 +216,15 @@ class Scenario:
         ):
             variance += sd**2 + 2 * corr * sd * slope * x + slope**2 * x**2
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=np.float64)
+
+    def scale(self, x: Array) -> Array:
+        """Say how many logits at x do to accuracy what one does at x = 0.
+
+        Where slopes spread the answers more, a logit is worth less: a main effect scaled so
+        leaves the best k where it is.
+        """
+        variances = [self.spread(at) ** 2 + LOGISTIC_SD**2 for at in (x, np.zeros(1))]
+        return np.asarray(np.sqrt(variances[0] / variances[1]), dtype=np.float64)
 
     def _measured(self, log_k: Array) -> Array:
         from scipy.interpolate import PchipInterpolator

@@ -67,13 +67,14 @@ def stated_scenario(
         image_sd=image_sd,
         question_sd=question_sd,
         floor=floor,
+        averaged=True,
     )
     base = replace(base, origin=base.middle)
     at = base.middle if peak is None else (float(np.log2(peak)) if peak > 0 else np.nan)
     if not np.log2(ks[0]) <= at <= np.log2(ks[-1]):
         raise InputError(f"the peak k = {peak:g} lies outside the grid, {ks[0]} to {ks[-1]}.")
     away = np.array([at - base.middle])
-    offsets = main * slices(base, SLICES)
+    offsets = main * slices(base, SLICES)[:, None] * base.scale(away)
     right = np.array([(accuracy - floor) / (1 - floor)])
     level = float(logits_for(right, offsets, base.spread(away))[0])
     return replace(base, peak=float(away[0]), level=round(level, 6))

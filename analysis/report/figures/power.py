@@ -98,4 +98,4 @@ def _draw(ax: Axes, rows: pd.DataFrame, color: tuple[float, float, float], marke
 
 
 def _questions(n: int) -> str:
-    return "1 question an image" if n == 1 else f"{n} questions an image"
+    return "1 question each" if n == 1 else f"{n} questions each"
