@@ -131,7 +131,7 @@ def power_text(found: Power, pilot: Pilot | None) -> str:
     designs = found.cells[["ks", "n_questions"]].drop_duplicates()
     for ks, questions in zip(designs["ks"], designs["n_questions"], strict=True):
         part = found.cells[(found.cells["ks"] == ks) & (found.cells["n_questions"] == questions)]
-        lines.append(f"  k = {numerals.k_list(ks, 'and')}, {questions} question(s) an image")
+        lines.append(f"  k = {numerals.k_list(ks, 'and')}; {_questions(questions)}")
         head = [f"{'images':>10}"] + [f"{f'shift {shift:g}':>14}" for shift in shifts]
         lines.append("".join(head))
         for n, row in part.groupby("n_images", sort=False):
@@ -161,7 +161,7 @@ def detectable_sentence(row: pd.Series, found: Power) -> str:
     """Say the smallest detectable shift of one design."""
     ks, questions, images = (row[name] for name in DESIGN)
     head = (
-        f"{numerals.count(images)} images, {questions} question(s) each, k = "
+        f"{numerals.count(images)} images, {_questions(questions)}, k = "
         f"{numerals.k_list(ks, 'and')}: "
     )
     if row["remark"] == NOT_REACHED:
@@ -176,6 +176,7 @@ def detectable_sentence(row: pd.Series, found: Power) -> str:
             f"{largest['shift']:g}, in {numerals.percent(largest['power'], 0)}."
         )
     ends = numerals.interval(row["shift_low"], row["shift_high"], leading_zero=True)
+    ends = ends.replace(f", {numerals.MISSING}]", ", beyond the range]")
     less = " or less" if row["remark"] == SMALLEST else ""
     ratio = 2.0 ** abs(row["shift"] * found.apart)
     return (
@@ -183,3 +184,7 @@ def detectable_sentence(row: pd.Series, found: Power) -> str:
         f"of studies (Monte Carlo 95 %: {ends}); it makes the best k {ratio:.1f} times as large in "
         f"one third as in the other."
     )
+
+
+def _questions(n: int) -> str:
+    return "1 question each" if n == 1 else f"{n} questions each"
