@@ -213,7 +213,7 @@ def test_a_pilot_gives_back_its_world(change: dict[str, Any], method: str) -> No
 
 def test_a_pilot_of_fixed_answers_still_has_a_scenario() -> None:
     # Greedy decoding: nearly every question is right, or wrong, at every k.
-    world = replace(PEAK, n_images=400, n_questions=3, level=20.0, question_sd=(25.0, 6.0), bend=4)
+    world = replace(PEAK, n_images=200, n_questions=3, level=20.0, question_sd=(25.0, 6.0), bend=4)
     pilot = pilot_scenario(sample(world, 4), "objects")
     assert "moments" in pilot.method
     assert 0.8 < pilot.noise < 1.2
