@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from analysis.cli_power import power
 from complexity.errors import InputError
 
 DEMO = "shapes"
@@ -233,6 +234,9 @@ def shift(
         typer.echo(to_json([answer.to_dict() for answer in answers]).rstrip())
     else:
         typer.echo(shift_text(answers))
+
+
+app.command()(power)
 
 
 @app.command()

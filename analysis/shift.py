@@ -49,6 +49,31 @@ def shift_of_table(
     InputError
         When columns are missing or values impossible; see `analysis.optimum.analyse` too.
     """
+    rows = checked(table, metric, covariates)
+    by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
+    buckets = cut(by_image, metric=metric, n=n_buckets)
+    labels = pd.Series(buckets.assign(by_image), index=by_image.index)
+    return analyse(rows, metric, labels, covariates=covariates, seed=seed)
+
+
+def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) -> pd.DataFrame:
+    """Refuse a table that cannot be meant, and give its rows with ids as text and whole k.
+
+    Parameters
+    ----------
+    table, metric, covariates
+        As for `shift_of_table`.
+
+    Returns
+    -------
+    DataFrame
+        The same rows, counted from 0.
+
+    Raises
+    ------
+    InputError
+        When columns are missing or values impossible.
+    """
     columns = [str(name) for name in table.columns]
     for name in (*NEEDED, metric, *covariates):
         if name not in columns:
@@ -70,11 +95,7 @@ def shift_of_table(
             f"'{metric}' differs between rows of one image "
             f"({listing(per_image.index[per_image > 1])}); complexity is a property of the image."
         )
-    rows = rows.astype({"model": str, "image_id": str, "sample_id": str, "k": int})
-    by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
-    buckets = cut(by_image, metric=metric, n=n_buckets)
-    labels = pd.Series(buckets.assign(by_image), index=by_image.index)
-    return analyse(rows, metric, labels, covariates=covariates, seed=seed)
+    return rows.astype({"model": str, "image_id": str, "sample_id": str, "k": int})
 
 
 def shift_text(answers: Sequence[ShiftAnswer]) -> str:

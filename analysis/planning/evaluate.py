@@ -133,6 +133,59 @@ def judge(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Verdi
     )
 
 
+@dataclass(frozen=True)
+class Headline:
+    """What the two tests for a shift and an interaction say of one simulated study.
+
+    Attributes
+    ----------
+    shift : float
+        p of the test that some k is optimal at both ends of complexity.
+    kept : tuple of int
+        The k not rejected as serving both ends, level .05.
+    interaction : float
+        p of the robust Wald test that the logit's curve in k does not change with complexity;
+        NaN where it could not be made.
+    """
+
+    shift: float
+    kept: tuple[int, ...]
+    interaction: float
+
+
+def headline(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Headline:
+    """Apply the headline test and the interaction test alone: `judge` without the rest.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    rng : numpy.random.Generator
+        Of the Monte Carlo p-value.
+    n_draws : int
+        Draws behind it.
+
+    Returns
+    -------
+    Headline
+    """
+    from scipy.linalg import block_diag
+
+    ends = thirds(drawn)
+    common = common_optimum(
+        drawn.cells.ks,
+        [end.means() for end in ends],
+        block_diag(*(end.test_covariance() for end in ends)),
+        [len(end.images) for end in ends],
+        rng,
+        n_draws=n_draws,
+    )
+    try:
+        interaction = _p(_fit(collapsed(drawn), drawn.cells, "saturated", "logit"))
+    except InputError:
+        interaction = float("nan")
+    return Headline(common.p, common.kept, interaction)
+
+
 def thirds(drawn: Drawn) -> tuple[Cells, Cells]:
     """Cells of the images in the lowest and in the highest third of complexity."""
     order = np.argsort(drawn.c, kind="stable")

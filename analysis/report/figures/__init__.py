@@ -10,6 +10,7 @@ from analysis.report.figures.frontier import frontier
 from analysis.report.figures.latency import latency_curves
 from analysis.report.figures.optimal import optimal_k
 from analysis.report.figures.policies import policy_value
+from analysis.report.figures.power import power_curves
 from analysis.report.figures.saving import save
 from analysis.report.figures.specifications import specification_curve
 
@@ -22,6 +23,7 @@ __all__ = [
     "latency_curves",
     "optimal_k",
     "policy_value",
+    "power_curves",
     "save",
     "specification_curve",
 ]
