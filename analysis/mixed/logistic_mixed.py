@@ -72,6 +72,7 @@ class Laplace:
         self._moments = np.empty((kz, kz + 1, structure.n_cells))
         self._sums = np.empty((structure.n_cells, kz))
         self._score, self._weights = np.empty(len(y)), np.empty(len(y))
+        self._eta, self._exps = np.empty(len(y)), np.empty(len(y))
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split (theta, beta)."""
@@ -81,8 +82,13 @@ class Laplace:
     def _penalised(self, offset: FloatArray, lower: FloatArray, modes: FloatArray) -> float:
         """Penalised deviance at given modes; score, weights and their sums on the way."""
         met = self.system.met(modes) @ lower.T
+        eta, exps = self._eta, self._exps
+        kernels_rows.predictor(offset, self.Z, self.starts, met, eta)
+        # NumPy's exponential does several numbers at a time.
+        np.exp(np.copysign(eta, -1.0, out=exps), out=exps)
         value = kernels_rows.binomial(
-            offset,
+            eta,
+            exps,
             self.Z,
             self.y,
             self.trials,
