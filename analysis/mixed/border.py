@@ -33,9 +33,6 @@ def border_of(structure: Structure, p: int) -> Border:
 
 def _ordered(structure: Structure) -> tuple[IntArray, IntArray, IntArray] | None:
     """Find an order of little fill, and the factor's pattern in it; None where dense is faster."""
-    from scipy.sparse import csc_matrix
-    from scipy.sparse.linalg import splu
-
     c, plan = structure.n_crossed, structure.plan
     if c < FEWEST:
         return None
@@ -43,6 +40,9 @@ def _ordered(structure: Structure) -> tuple[IntArray, IntArray, IntArray] | None
     kernels_sparse.link(plan.ptr[plan.offset[-1] :], plan.outer, linked)
     if np.count_nonzero(linked) > SPARSE * c**2:
         return None
+    from scipy.sparse import csc_matrix
+    from scipy.sparse.linalg import splu
+
     whole = csc_matrix(linked, dtype=np.float64)
     whole.setdiag(2.0 * c)
     # Minimum degree, of which only the order is wanted.

@@ -53,8 +53,26 @@ def effects_met(
 
 
 @compiled
+def predictor(
+    offset: FloatArray, Z: FloatArray, starts: IntArray, met: FloatArray, eta: FloatArray
+) -> None:
+    """Fill ``eta`` (n,) with ``offset`` + z · ``met`` (cells, kz) of the row's cell."""
+    kz = Z.shape[1]
+    u = np.empty(kz)
+    for cell in range(starts.shape[0] - 1):
+        for a in range(kz):
+            u[a] = met[cell, a]
+        for i in range(starts[cell], starts[cell + 1]):
+            x = offset[i]
+            for a in range(kz):
+                x += Z[i, a] * u[a]
+            eta[i] = x
+
+
+@compiled
 def binomial(
-    offset: FloatArray,
+    eta: FloatArray,
+    exps: FloatArray,
     Z: FloatArray,
     y: FloatArray,
     trials: FloatArray,
@@ -67,7 +85,7 @@ def binomial(
 ) -> float:
     """Differentiate a binomial log-likelihood (logit link) to the effects.
 
-    The linear predictor is ``offset`` + z · ``met`` of the row's cell. Fills, per row,
+    ``eta`` (n,) is the linear predictor of `predictor`, ``exps`` is exp(−|eta|). Fills, per row,
     ``score`` with trials · (y − μ) and ``weights`` with trials · μ(1 − μ); per cell, ``sums``
     (cells, kz) with Z'score and ``moments`` (kz, kz + 1, cells) with Z'W(Z, Z met) and
     Z'score added to the last. Returns −2 log-likelihood without the binomial coefficients.
@@ -86,10 +104,8 @@ def binomial(
             for b in range(kz):
                 C[a, b] = 0.0
         for i in range(starts[cell], starts[cell + 1]):
-            x = offset[i]
-            for a in range(kz):
-                x += Z[i, a] * u[a]
-            small = np.exp(-abs(x))
+            x = eta[i]
+            small = exps[i]
             share = 1.0 / (1.0 + small)
             mu = share if x >= 0 else small * share
             rest = trials[i] * (y[i] - mu)

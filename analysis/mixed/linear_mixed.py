@@ -321,13 +321,17 @@ def rough_errors(structure: Structure) -> FloatArray:
     return errors
 
 
-def search(profiled: Profiled) -> Minimum:
+def search(profiled: Profiled, begun: Minimum | None = None, *, once: bool = False) -> Minimum:
     """Minimise the profiled deviance, from several starting points if need be.
 
     Parameters
     ----------
     profiled : Profiled
         Large data are searched in part first.
+    begun : Minimum, optional
+        Where a search with `once` ended, at a boundary: it is looked at from a second side.
+    once : bool
+        Believe the first maximum, at a boundary too.
 
     Returns
     -------
@@ -336,8 +340,8 @@ def search(profiled: Profiled) -> Minimum:
     structure = profiled.structure
     scale = np.diag(rough_errors(structure))
     part = thinned(structure)
-    best: Minimum | None = None
-    if part is not None:
+    best = begun
+    if part is not None and begun is None:
         kept, rows, fewer = part
         smaller = Profiled(
             fewer,
@@ -346,17 +350,26 @@ def search(profiled: Profiled) -> Minimum:
             reml=profiled.reml,
             moments=profiled.moments.compress(kept, axis=2),
         )
-        best = from_part(profiled.deviance, search(smaller), scale, structure, STEP)
+        best = from_part(
+            profiled.deviance,
+            lambda first: search(smaller, first, once=first is None),
+            scale,
+            structure,
+            once=once,
+            step=STEP,
+        )
         if best is not None:
             return best
     for tried, start in enumerate(STARTS):
+        if tried == 0 and begun is not None:
+            continue
         theta = np.zeros(len(structure.theta_row))
         theta[structure.diagonal] = start
         found = minimise(profiled.deviance, theta, scale, structure.diagonal, best, step=STEP)
         if best is None or (found.converged, -found.value) > (best.converged, -best.value):
             best = found
         # A maximum at the boundary is looked at from a second side before it is believed.
-        if found.converged and (tried > 0 or not found.singular):
+        if found.converged and (once or tried > 0 or not found.singular):
             break
     assert best is not None
     return best

@@ -73,6 +73,7 @@ class Laplace:
         self._moments = np.empty((kz, kz + 1, structure.n_cells))
         self._sums = np.empty((structure.n_cells, kz))
         self._score, self._weights = np.empty(len(y)), np.empty(len(y))
+        self._eta, self._exps = np.empty(len(y)), np.empty(len(y))
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split (theta, beta)."""
@@ -82,8 +83,13 @@ class Laplace:
     def _penalised(self, offset: FloatArray, lower: FloatArray, modes: FloatArray) -> float:
         """Penalised deviance at given modes; score, weights and their sums on the way."""
         met = self.system.met(modes) @ lower.T
+        eta, exps = self._eta, self._exps
+        kernels_rows.predictor(offset, self.Z, self.starts, met, eta)
+        # NumPy's exponential does several numbers at a time.
+        np.exp(np.copysign(eta, -1.0, out=exps), out=exps)
         value = kernels_rows.binomial(
-            offset,
+            eta,
+            exps,
             self.Z,
             self.y,
             self.trials,
@@ -284,7 +290,14 @@ def poor_approximation(design: Design, theta: FloatArray, transforms: Transforms
     ]
 
 
-def search(laplace: Laplace, rows: Rows, plain: Solution) -> Minimum:
+def search(
+    laplace: Laplace,
+    rows: Rows,
+    plain: Solution,
+    begun: Minimum | None = None,
+    *,
+    once: bool = False,
+) -> Minimum:
     """Minimise the Laplace deviance, from several starting points if need be.
 
     Parameters
@@ -294,6 +307,8 @@ def search(laplace: Laplace, rows: Rows, plain: Solution) -> Minimum:
         What it was made of: large data are searched in part first.
     plain : Solution
         The logit without random effects.
+    begun, once
+        As in `analysis.mixed.linear_mixed.search`.
 
     Returns
     -------
@@ -306,14 +321,23 @@ def search(laplace: Laplace, rows: Rows, plain: Solution) -> Minimum:
     scale[:size, :size] = np.diag(rough_errors(structure))
     scale[size:, size:] = np.linalg.inv(np.linalg.cholesky(plain.information)).T
     part = thinned(structure)
-    if part is not None:
+    best = begun
+    if part is not None and begun is None:
         _, kept, fewer = part
-        begun = _search_part(kept, fewer, rows, plain)
-        best = None if begun is None else from_part(laplace.deviance, begun, scale, structure)
+        some = _part(kept, fewer, rows, plain)
+        if some is not None:
+            best = from_part(
+                laplace.deviance,
+                lambda first: search(*some, first, once=first is None),
+                scale,
+                structure,
+                once=once,
+            )
         if best is not None:
             return best
-    best = None
     for tried, start in enumerate(STARTS):
+        if tried == 0 and begun is not None:
+            continue
         laplace.modes[:] = 0.0
         theta = np.zeros(size)
         theta[structure.diagonal] = start
@@ -324,16 +348,16 @@ def search(laplace: Laplace, rows: Rows, plain: Solution) -> Minimum:
         if best is None or (found.converged, -found.value) > (best.converged, -best.value):
             best = found
         # A maximum at the boundary is looked at from a second side before it is believed.
-        if found.converged and (tried > 0 or not found.singular):
+        if found.converged and (once or tried > 0 or not found.singular):
             break
     assert best is not None
     return best
 
 
-def _search_part(
+def _part(
     kept: IntArray, structure: Structure, rows: Rows, plain: Solution
-) -> Minimum | None:
-    """Search in some rows, in the coordinates of the whole; None where they cannot tell."""
+) -> tuple[Laplace, Rows, Solution] | None:
+    """Take some rows, in the coordinates of the whole; None where they cannot tell."""
     X, labels = plain.basis[kept], np.arange(len(kept))
     if len(aliased(X)):
         return None
@@ -345,8 +369,7 @@ def _search_part(
     mu = expit(X @ alone.params)
     information = (X * (some.weights * mu * (1 - mu))[:, None]).T @ X
     alone = replace(alone, basis=X, transform=np.eye(X.shape[1]), information=information)
-    laplace = Laplace(structure, some.y, X, some.weights)
-    return search(laplace, some, alone)
+    return Laplace(structure, some.y, X, some.weights), some, alone
 
 
 def inverse_information(hessian: FloatArray) -> FloatArray:

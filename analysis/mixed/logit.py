@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, gammaln, xlogy
+from scipy.special import gammaln, xlogy
 
 from analysis.mixed.clustered import (
     ClusteredFit,
@@ -150,8 +150,8 @@ def solve_logit(rows: Rows, start: FloatArray | None = None) -> Solution:
     basis, transform = basis_of(rows.X, rows.names)
     y, weights = rows.y, rows.weights
     coefficients = _first(rows, basis) if start is None else transform @ start
-    mu = expit(basis @ coefficients)
-    deviance = _deviance(y, mu, weights)
+    constant = float(2 * weights @ (xlogy(y, y) + xlogy(1 - y, 1 - y)))
+    mu, deviance = _fitted(basis @ coefficients, y, weights, constant)
     converged = stuck = False
     iterations = 0
     while not converged and not stuck and iterations < MAX_ITERATIONS:
@@ -169,8 +169,9 @@ def solve_logit(rows: Rows, start: FloatArray | None = None) -> Solution:
         converged = promise < TOLERANCE
         size = 1.0
         while True:
-            trial = expit(basis @ (coefficients + size * step))
-            trial_deviance = _deviance(y, trial, weights)
+            trial, trial_deviance = _fitted(
+                basis @ (coefficients + size * step), y, weights, constant
+            )
             # Rounding of a sum of n terms must not stop the last steps.
             if trial_deviance <= deviance * (1 + 1e-12) + 1e-12:
                 coefficients = coefficients + size * step
@@ -217,9 +218,16 @@ def _first(rows: Rows, basis: FloatArray) -> FloatArray:
     return solve(weighted.T @ basis, weighted.T @ working)
 
 
-def _deviance(y: FloatArray, mu: FloatArray, weights: FloatArray) -> float:
-    terms = xlogy(y, y) - xlogy(y, mu) + xlogy(1 - y, 1 - y) - xlogy(1 - y, 1 - mu)
-    return float(2 * weights @ terms)
+def _fitted(
+    eta: FloatArray, y: FloatArray, weights: FloatArray, constant: float
+) -> tuple[FloatArray, float]:
+    """Probabilities and deviance; `constant` is the saturated model's part of it."""
+    small = np.exp(np.copysign(eta, -1.0))
+    share = 1 / (1 + small)
+    mu = np.where(eta >= 0, share, small * share)
+    # log(1 + exp(eta)) − y eta, without overflow.
+    terms = np.log1p(small) + np.maximum(eta, 0.0) - y * eta
+    return mu, float(2 * weights @ terms + constant)
 
 
 def loglik(rows: Rows, mu: FloatArray) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,9 +65,11 @@ def _whitened(part: Minimum) -> FloatArray | None:
 
 def from_part(
     deviance: Deviance,
-    part: Minimum,
+    searched: Callable[[Minimum | None], Minimum],
     scale: FloatArray,
     structure: Structure,
+    *,
+    once: bool,
     step: float = STEP,
 ) -> Minimum | None:
     """Search the whole from where the search of a part ended.
@@ -74,11 +78,15 @@ def from_part(
     ----------
     deviance : callable
         Of the whole.
-    part : Minimum
+    searched : callable
+        Searches the part: from None once; from where that ended, a second time from another
+        side, returning what it was given when that leads no lower.
     scale : ndarray, shape (d, d)
         Rough standard errors.
     structure : Structure
         Of the whole.
+    once : bool
+        Believe a maximum at the boundary that is looked at from one side.
     step : float
         As in `minimise`.
 
@@ -88,6 +96,21 @@ def from_part(
         None when the search must begin anew: the part did not converge, or the whole ends at
         a boundary where the part did not.
     """
+    part = searched(None)
+    best = _continued(deviance, part, scale, structure, step)
+    if best is None or once or not best.singular:
+        return best
+    other = searched(part)
+    if other is part:
+        return best
+    found = _continued(deviance, other, scale, structure, step)
+    return found if found is None or found.value < best.value else best
+
+
+def _continued(
+    deviance: Deviance, part: Minimum, scale: FloatArray, structure: Structure, step: float
+) -> Minimum | None:
+    """Search the whole from the end of one search of the part; None when that tells nothing."""
     if not part.converged:
         return None
     directions = _whitened(part)
