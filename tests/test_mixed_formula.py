@@ -429,3 +429,34 @@ def test_the_package_lists_and_refuses_names() -> None:
     assert "fit" in dir(analysis.mixed)
     with pytest.raises(AttributeError, match="nothing_here"):
         analysis.mixed.nothing_here  # type: ignore[attr-defined]  # noqa: B018
+
+
+# ---- small numbers -----------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "float32", "uint64"])
+def test_arithmetic_on_small_numbers_does_not_overflow(dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    wide = pd.DataFrame({"x": rng.integers(0, 100, 60), "g": np.arange(60) % 6})
+    wide["y"] = 0.01 * wide.x**2 + wide.g + rng.normal(size=60)
+    formula = "y ~ x + I(x**2) + I((x - 50)**3) + (1 | g)"
+    truth = fit(formula, wide)
+    small = wide.assign(x=wide.x.astype(dtype))
+    found = fit(formula, small)
+    np.testing.assert_allclose(found.params, truth.params, rtol=1e-9)
+    np.testing.assert_allclose(found.predict(small), truth.predict(wide), rtol=1e-9)
+
+
+def test_rows_without_trials_are_left_out_and_counted() -> None:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": np.arange(40) % 8, "n": rng.integers(1, 6, 40)})
+    data["share"] = rng.binomial(data.n, 0.4) / data.n
+    without = pd.concat([data, data[:3].assign(n=0, share=0.0)], ignore_index=True)
+    found = fit("share ~ 1 + (1 | g)", without, family="binomial", weights="n")
+    assert found.n_dropped == 3
+    truth = fit("share ~ 1 + (1 | g)", data, family="binomial", weights="n")
+    np.testing.assert_allclose(found.params, truth.params, rtol=1e-9)
+
+
+def test_rounded_shares_are_named() -> None:
+    data = pd.DataFrame({"g": np.arange(30) % 5, "n": 3, "share": np.tile([0.33, 0.67, 1.0], 10)})
+    with pytest.raises(InputError, match=r"20 rows the share times the trials is not a whole"):
+        fit("share ~ 1 + (1 | g)", data, family="binomial", weights="n")

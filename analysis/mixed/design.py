@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.mixed import terms as language
 from analysis.mixed.blocks import Limits, RandomBlock, Varying, check_repeats
 from analysis.mixed.clustered import FloatArray
-from analysis.mixed.encoding import Encoder
+from analysis.mixed.encoding import Encoder, widened
 from analysis.mixed.estimable import check_finite, check_rank
 from analysis.mixed.formula import Formula
 from complexity.errors import InputError, did_you_mean, listing
@@ -110,7 +110,7 @@ def build(
     needed += [name for name in (cluster, trials) if name is not None]
     needed = list(dict.fromkeys(needed))
     _check_known(needed, data, formula)
-    complete = _complete(needed, data, formula)
+    complete = _complete(needed, data, formula, trials)
     frame = pd.DataFrame(
         {name: _plain(data[name] if complete is None else data[name][complete]) for name in needed},
         copy=False,
@@ -181,14 +181,16 @@ def _check_known(needed: list[str], data: pd.DataFrame, formula: Formula) -> Non
 
 
 def _complete(
-    needed: list[str], data: pd.DataFrame, formula: Formula
+    needed: list[str], data: pd.DataFrame, formula: Formula, trials: str | None
 ) -> npt.NDArray[np.bool_] | None:
-    """Tell which rows miss nothing; None for all."""
+    """Tell which rows miss nothing and stand for some trial; None for all."""
     if len(data) == 0:
         raise InputError(f"formula '{formula.text}': the table has no rows")
     complete = np.ones(len(data), dtype=bool)
     for name in needed:
         complete &= data[name].notna().to_numpy()
+    if trials is not None and pd.api.types.is_numeric_dtype(data[trials]):
+        complete &= (data[trials] != 0).fillna(True).to_numpy(dtype=bool)
     if complete.all():
         return None
     if not complete.any():
@@ -210,10 +212,10 @@ def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
         if kind in ("integer", "floating", "boolean"):
             return values.infer_objects()
         return values.astype(np.float64) if kind in ("decimal", "mixed-integer-float") else values
-    if isinstance(values.dtype, np.dtype):
-        return values
     if pd.api.types.is_bool_dtype(values.dtype):
         return values.astype(bool)
+    if isinstance(values.dtype, np.dtype):
+        return widened(values)
     if pd.api.types.is_integer_dtype(values.dtype):
         return values.astype(np.int64)
     if pd.api.types.is_float_dtype(values.dtype):

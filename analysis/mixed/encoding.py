@@ -37,6 +37,14 @@ class Remembered:
     terms: Mapping[str, Any]
 
 
+def widened(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Give numbers 64 bits: arithmetic on smaller ones, as on pixels, overflows in silence."""
+    kind = getattr(values.dtype, "kind", "O")
+    if isinstance(values.dtype, np.dtype) and values.dtype.itemsize < 8 and kind in "iuf":
+        return values.astype(np.float64 if kind == "f" else np.int64)
+    return values.astype(np.float64) if values.dtype == np.uint64 else values
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """A sum of terms, evaluated.
@@ -69,6 +77,9 @@ class Columns:
                     f"formula '{formula.text}': the new rows have no column '{name}'"
                     f"{did_you_mean(name, known)}"
                 )
+        frame = frame.assign(
+            **{name: widened(frame[name]) for name in used(self.common.terms.values())}
+        )
         matrix = np.empty((len(frame), len(self.names)))
         with evaluating(self.text, formula, " on the new rows"):
             for term, places in zip(self.common.terms.values(), self.terms.values(), strict=True):

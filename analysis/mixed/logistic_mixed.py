@@ -221,7 +221,13 @@ def fit_logistic(design: Design) -> Components:
     """
     trials = np.ones(len(design.y)) if design.trials is None else design.trials
     counts = design.y * trials
-    if np.abs(counts - np.round(counts)).max() > 1e-6:
+    off = np.abs(counts - np.round(counts)) > 1e-6
+    if off.any() and design.trials is not None:
+        raise InputError(
+            f"in {off.sum():,} rows the share times the trials is not a whole number of successes "
+            "(is the share rounded?); give counts, as in cbind(successes, failures)"
+        )
+    if off.any():
         raise InputError(
             "outcomes between 0 and 1 have no likelihood, which random terms need: leave the "
             f"random terms out and give cluster='{outermost(design)}', or round the outcome to 0 "
