@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,10 @@ from analysis.mixed.wald import WaldTest, wald_test
 from complexity.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from analysis.mixed.bootstrapping import Bootstrap
     from analysis.mixed.comparing import LikelihoodRatioTest
     from analysis.mixed.diagnostics import Diagnostics
+    from analysis.mixed.margins.estimates import Estimates
     from analysis.mixed.predicting import Kind, NewLevels, Residual, Scale
     from analysis.mixed.tabulating import Part
 
@@ -329,3 +331,35 @@ class MixedFit:
         from analysis.mixed.diagnostics import diagnose
 
         return diagnose(self, bins=bins, extremes=extremes, seed=seed)
+
+    def simulate(self, n_sets: int, seed: int) -> FloatArray:
+        """Draw outcomes from the model (see `analysis.mixed.simulating.simulate`)."""
+        from analysis.mixed.simulating import simulate
+
+        return simulate(self, n_sets, seed)
+
+    def bootstrap(
+        self, n_sets: int = 999, kind: Literal["parametric", "cluster"] = "parametric", **how: Any
+    ) -> Bootstrap:
+        """Refit to drawn data (see `analysis.mixed.bootstrapping.bootstrap`)."""
+        from analysis.mixed.bootstrapping import bootstrap
+
+        return bootstrap(self, n_sets, kind, **how)
+
+    def marginal_means(self, specs: str | Sequence[str] = (), **how: Any) -> Estimates:
+        """Average predictions (see `analysis.mixed.margins.means.marginal_means`)."""
+        from analysis.mixed.margins.means import marginal_means
+
+        return marginal_means(self, specs, **how)
+
+    def slopes(self, variable: str, specs: str | Sequence[str] = (), **how: Any) -> Estimates:
+        """Give changes per unit of a number (see `analysis.mixed.margins.means.slopes`)."""
+        from analysis.mixed.margins.means import slopes
+
+        return slopes(self, variable, specs, **how)
+
+    def joint_tests(self, terms: str | Sequence[str] | None = None, **how: Any) -> pd.DataFrame:
+        """Test main effects and interactions (see `analysis.mixed.margins.joint`)."""
+        from analysis.mixed.margins.joint import joint_tests
+
+        return joint_tests(self, terms, **how)
