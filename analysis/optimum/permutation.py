@@ -116,7 +116,9 @@ def strata_of(
     if not covariates:
         return None
     samples = rows.drop_duplicates("sample_id")
-    text = samples[covariates].map(str).agg("\0".join, axis=1)
-    mixes = text.groupby(samples["image_id"].astype(str)).agg(lambda part: "\1".join(sorted(part)))
+    kind = samples.groupby(covariates, observed=True, sort=True, dropna=False).ngroup()
+    image = samples["image_id"].astype(str).to_numpy()
+    order = np.lexsort((kind.to_numpy(), image))
+    mixes = kind.iloc[order].astype(str).groupby(image[order]).agg(" ".join)
     codes, found = pd.factorize(mixes.reindex(list(images)), sort=True)
     return None if len(found) * STRATUM > len(images) else np.asarray(codes, dtype=np.intp)
