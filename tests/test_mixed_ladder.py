@@ -96,3 +96,10 @@ def test_ladders_refuse() -> None:
         fit_ladder("ms ~ x + (1 | image)", data, ["(1 | image)"])
     with pytest.raises(InputError, match="no column 'z'"):
         fit_ladder("ms ~ z", data, ["(1 + x | image)", "(1 | image)"])
+
+
+def test_a_misspelt_column_is_not_stepped_over() -> None:
+    frame = pd.DataFrame({"y": np.arange(12.0) % 5, "x": np.arange(12), "g": np.arange(12) % 4})
+    for rung in ("(1 + xx | g)", "(1 + x | gg)"):
+        with pytest.raises(InputError, match="did you mean"):
+            fit_ladder("y ~ x", frame, [rung, "(1 | g)"])

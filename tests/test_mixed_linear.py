@@ -170,6 +170,7 @@ def test_nested_labels_may_repeat_or_be_unique() -> None:
 KEYS = ["fixed", "random", "loglik", "deviance", "aic", "bic", "n_obs", "n_groups"]
 KEYS += ["residual_sd", "method", "converged", "singular", "seconds"]
 KEYS += ["covariance", "warnings", "n_dropped"]
+KEYS += ["formula", "family", "engine", "statistic", "p_values"]
 
 
 def test_json_has_the_published_keys() -> None:

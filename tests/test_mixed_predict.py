@@ -172,7 +172,7 @@ def test_what_cannot_be_predicted_is_said() -> None:
         predict(found, rows.drop(columns="x"))
     with pytest.raises(InputError, match="no column question"):
         predict(found, rows.drop(columns="question"))
-    with pytest.raises(InputError, match=r"unknown 'populaton'.*population"):
+    with pytest.raises(InputError, match=r"unknown kind 'populaton'; choose .* population"):
         predict(found, rows, kind="populaton")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="come without, from predict"):
         predictions(found, rows, kind="conditional")  # type: ignore[arg-type]

@@ -522,3 +522,23 @@ def test_correction_refuses() -> None:
     with pytest.raises(InputError, match="20 sets"):
         correct(fitted(NESTED), 5)
     assert constant_groups(fitted("x + (1 | image)").model.design) == []  # type: ignore[union-attr]
+
+
+# ---- crossed groupings --------------------------------------------------------------------
+def test_crossed_groupings_ask_which_cluster_and_say_what_is_left_out() -> None:
+    rng = np.random.default_rng(3)
+    g, it = (part.ravel() for part in np.meshgrid(np.arange(20), np.arange(6), indexing="ij"))
+    y = rng.normal(size=20)[g] + rng.normal(size=6)[it] + rng.normal(size=120)
+    found = fit("y ~ 1 + (1 | g) + (1 | it)", pd.DataFrame({"g": g, "it": it, "y": y}))
+    with pytest.raises(InputError, match=r"groupings cross .*cluster"):
+        bootstrap(found, 5, "cluster")
+    drawn = bootstrap(found, 5, "cluster", cluster="g")
+    assert any("levels of it were kept" in warning for warning in drawn.warnings)
+    assert "it were kept" in repr(drawn)
+
+
+def test_numbers_of_sets_are_whole() -> None:
+    found = fit("y ~ 1", pd.DataFrame({"y": np.arange(9.0)}))
+    for wrong in (2.5, "5"):
+        with pytest.raises(InputError, match="n_sets counts"):
+            simulate(found, wrong, 1)  # type: ignore[arg-type]

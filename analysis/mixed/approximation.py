@@ -42,7 +42,7 @@ def constant_share(fit: MixedFit) -> dict[str, float]:
     return constant_shares(_logistic(fit))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Corrected:
     """Estimates with the bias that simulation shows taken off.
 
@@ -61,6 +61,9 @@ class Corrected:
     fit: MixedFit
     bootstrap: Bootstrap
     table: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return self.table.to_string(index=False)
 
 
 def correct(fit: MixedFit, n_sets: int = 200, seed: int = 0, *, workers: int = 1) -> Corrected:
@@ -163,6 +166,7 @@ def _with(
         p_values="Wald z, errors of the simulated sets",
         random=tuple(random),
         loglik=None,
+        deviance=float("nan"),
         aic=None,
         bic=None,
         warnings=(

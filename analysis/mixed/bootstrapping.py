@@ -25,7 +25,7 @@ Interval = Literal["percentile", "basic", "normal", "bca"]
 Statistic = Callable[[Refit], Mapping[str, float]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap:
     """Draws of a bootstrap.
 
@@ -79,6 +79,10 @@ class Bootstrap:
         """Mean of the draws less the estimate, shape (m,)."""
         means = [c.mean() if len(c) else np.nan for c in self._columns()]
         return np.asarray(np.array(means) - self.estimate)
+
+    def __repr__(self) -> str:
+        lines = [self.method, self.tidy().to_string(index=False)]
+        return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def conf_int(self, level: float = 0.95, kind: Interval = "percentile") -> FloatArray:
         """Give bootstrap intervals.
@@ -234,7 +238,7 @@ def bootstrap(
     """
     if kind not in get_args(Kind):
         raise InputError(f"unknown bootstrap '{kind}'{did_you_mean(kind, get_args(Kind))}")
-    if n_sets < 2:
+    if not isinstance(n_sets, (int, np.integer)) or n_sets < 2:
         raise InputError(f"n_sets counts the draws, from 2 on, not {n_sets}")
     check_seed(seed)
     if kind == "parametric" and (cluster is not None or one_step):
@@ -243,6 +247,13 @@ def bootstrap(
     refits = Refits(fit, cluster)
     if kind == "cluster" and not refits.n_clusters:
         raise InputError("nothing to draw: name the cluster (cluster='image')")
+    cut = refits.cut_through() if kind == "cluster" else ()
+    if cut and cluster is None:
+        groups = listing(dict.fromkeys(block.group for block in refits.groupings()))
+        raise InputError(
+            f"the groupings cross ({groups}): name the cluster to draw (cluster=...). What varies "
+            "between the levels of the others is then not in the errors; kind='parametric' has it"
+        )
     if one_step:
         refused = refits.one_step_refused()
         if refused is not None:
@@ -270,6 +281,11 @@ def bootstrap(
     share = singular / made if made else float("nan")
     if singular:
         warnings.append(f"{singular} of {made} refits were singular")
+    if cut:
+        warnings.append(
+            f"the levels of {listing(cut)} were kept in every draw: errors leave out what varies "
+            "between them"
+        )
     if kind == "cluster" and refits.n_clusters < FEW_CLUSTERS:
         warnings.append(
             f"only {refits.n_clusters} clusters: the bootstrap's errors tend to be too small"

@@ -141,7 +141,10 @@ def lr_test(smaller: MixedFit, larger: MixedFit) -> LikelihoodRatioTest:
 def _check_likelihood(fit: MixedFit) -> None:
     if fit.loglik is None:
         raise InputError(
-            f"'{fit.formula}' is a quasi-likelihood (outcomes between 0 and 1): no "
+            f"'{fit.formula}' has been corrected for bias and has no likelihood; compare the fits "
+            "before the correction"
+            if "corrected" in fit.engine
+            else f"'{fit.formula}' is a quasi-likelihood (outcomes between 0 and 1): no "
             "likelihood-ratio test; use wald_test with its robust covariance"
         )
     if fit.covariance != "model":

@@ -180,6 +180,14 @@ def _check_known(needed: list[str], data: pd.DataFrame, formula: Formula) -> Non
         )
 
 
+def check_columns(formula: Formula, data: pd.DataFrame) -> None:
+    """Refuse a formula with columns that the table lacks, naming the nearest."""
+    needed = language.variables(formula.fixed, formula)
+    for term in formula.random:
+        needed += [*language.variables(term.columns, formula), *term.factors]
+    _check_known(list(dict.fromkeys(needed)), data, formula)
+
+
 def _complete(
     needed: list[str], data: pd.DataFrame, formula: Formula, trials: str | None
 ) -> npt.NDArray[np.bool_] | None:

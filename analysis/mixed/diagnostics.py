@@ -33,7 +33,7 @@ UNEVEN = 2.0
 DISPERSED = 1.5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagnostics:
     """Residuals and random effects of a fit, looked at.
 
@@ -83,6 +83,9 @@ class Diagnostics:
     extremes: pd.DataFrame
     dispersion: float | None
     words: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.words) or "Nothing conspicuous."
 
 
 def diagnose(fit: MixedFit, *, bins: int = 20, extremes: int = 5, seed: int = 0) -> Diagnostics:

@@ -20,7 +20,7 @@ from analysis.mixed.logit import logit_clustered
 from analysis.mixed.model import Model
 from analysis.mixed.result import MixedFit
 from analysis.threads import one_thread
-from complexity.errors import InputError, did_you_mean
+from complexity.errors import InputError
 
 Family = Literal["gaussian", "binomial"]
 Method = Literal["reml", "ml"]
@@ -72,8 +72,13 @@ def fit(
     InputError
         When formula, data or the combination asked for cannot be fitted, saying why.
     """
+    if not isinstance(formula, str) or not isinstance(data, pd.DataFrame):
+        raise InputError(
+            "fit(formula, data) takes a formula as text and a pandas DataFrame, not "
+            f"{type(formula).__name__} and {type(data).__name__}"
+        )
     if family not in get_args(Family):
-        raise InputError(f"unknown family '{family}'{did_you_mean(family, get_args(Family))}")
+        raise InputError(f"unknown family '{family}'; choose gaussian or binomial")
     if method is not None and method not in get_args(Method):
         raise InputError(f"unknown method '{method}'; choose reml or ml")
     if family == "binomial" and method == "reml":

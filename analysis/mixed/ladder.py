@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.mixed.design import check_columns
 from analysis.mixed.fitting import Family, Method, fit
+from analysis.mixed.formula import parse
 from analysis.mixed.result import MixedFit
 from complexity.errors import InputError, listing
 
@@ -31,7 +33,7 @@ class Rung:
     left_for: str | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ladder:
     """Fits from the richest random effects down to the first that holds.
 
@@ -55,6 +57,9 @@ class Ladder:
     rung: str
     held: bool
     words: str
+
+    def __repr__(self) -> str:
+        return self.words
 
 
 def fit_ladder(
@@ -100,10 +105,11 @@ def fit_ladder(
         raise InputError(f"'{fixed}' has random terms; they belong to the rungs")
     tried: list[Rung] = []
     for random in rungs:
+        # A misspelt column is to be mended, not stepped over.
+        check_columns(parse(f"{fixed} + {random}"), data)
         try:
             found = fit(f"{fixed} + {random}", data, family=family, method=method, weights=weights)
         except InputError as error:
-            # A column that is not there is no better on the next rung, which says so itself.
             tried.append(Rung(random, None, f"it cannot be fitted: {error}"))
             continue
         reason = left_for(found)

@@ -69,9 +69,10 @@ def predict(
     InputError
         For columns that are missing, values that the formula cannot take, and new groups.
     """
-    for value, known in ((kind, Kind), (scale, Scale), (new_levels, NewLevels)):
+    options = (("kind", kind, Kind), ("scale", scale, Scale), ("new_levels", new_levels, NewLevels))
+    for option, value, known in options:
         if value not in get_args(known):
-            raise InputError(f"unknown '{value}'{did_you_mean(str(value), get_args(known))}")
+            raise InputError(f"unknown {option} '{value}'; choose {' or '.join(get_args(known))}")
     rows = _rows(fit, data, kind, new_levels)
     eta = rows.X @ fit.params
     if kind == "conditional":

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.mixed.assemble import components, ready
+from analysis.mixed.blocks import RandomBlock
 from analysis.mixed.clustered import FloatArray
 from analysis.mixed.copies import Clusters, clusters_of, copied
 from analysis.mixed.logistic_mixed import outermost
@@ -96,6 +98,22 @@ class Refits:
         if fit.residual_sd is not None:
             labels.append("SD residual")
         self.labels = tuple(labels)
+
+    def groupings(self) -> tuple[RandomBlock, ...]:
+        """Give the random blocks of the fit's design."""
+        return self._design.random
+
+    def cut_through(self) -> tuple[str, ...]:
+        """Name groupings that clusters cut through: draws keep their levels."""
+        drawn = self.clusters_drawn
+        if drawn is None:
+            return ()
+        found = []
+        for block in self._design.random:
+            pairs = pd.unique(block.codes * drawn.n + drawn.codes)
+            if len(pairs) > block.n_levels:
+                found.append(block.group)
+        return tuple(dict.fromkeys(found))
 
     def _components(self, refit: Refit) -> Iterator[VarianceComponent]:
         for b in self._order:

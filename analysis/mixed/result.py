@@ -51,7 +51,7 @@ class VarianceComponent:
     sd_or_corr: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MixedFit:
     """A fitted regression, mixed or not.
 
@@ -133,6 +133,16 @@ class MixedFit:
     terms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     spread: Spread | None = field(default=None, repr=False)
     model: Model | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    @property
+    def rows(self) -> pd.Index:
+        """Index of the table's rows that were used: of `resid` and `fittedvalues`."""
+        if self.model is None or self.model.design.frame is None:
+            return pd.RangeIndex(self.n_obs)
+        return self.model.design.frame.index
 
     @property
     def bse(self) -> FloatArray:

@@ -85,7 +85,7 @@ def simulate(fit: MixedFit, n_sets: int, seed: int) -> FloatArray:
         of range.
     """
     check_seed(seed)
-    if n_sets < 1:
+    if not isinstance(n_sets, (int, np.integer)) or n_sets < 1:
         raise InputError(f"n_sets counts the sets to draw, from 1 on, not {n_sets}")
     simulator = Simulator(fit)
     return np.array([simulator.draw(seed, index) for index in range(n_sets)])

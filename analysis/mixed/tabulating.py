@@ -80,7 +80,8 @@ def to_json(fit: MixedFit) -> dict[str, object]:
     dict
         ``fixed``, ``random``, ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``,
         ``n_groups``, ``residual_sd``, ``method``, ``converged``, ``singular``, ``seconds``,
-        ``covariance``, ``warnings``, ``n_dropped``.
+        ``covariance``, ``warnings``, ``n_dropped``, ``formula``, ``family``, ``engine``,
+        ``statistic``, ``p_values``.
     """
     fixed = [
         {str(key): value for key, value in row.items()} for row in tidy(fit).to_dict("records")
@@ -103,6 +104,11 @@ def to_json(fit: MixedFit) -> dict[str, object]:
             "covariance": fit.covariance,
             "warnings": list(fit.warnings),
             "n_dropped": fit.n_dropped,
+            "formula": fit.formula,
+            "family": fit.family,
+            "engine": fit.engine,
+            "statistic": fit.statistic,
+            "p_values": fit.p_values,
         }
     )
     assert isinstance(value, dict)

@@ -112,6 +112,11 @@ def design_of(fit: MixedFit) -> Design:
     InputError
         When it keeps none.
     """
+    if not hasattr(fit, "model"):
+        raise InputError(
+            f"a fit is needed, not {type(fit).__name__}: give the `.fit` of a correction, the "
+            "`.kept` of a ladder"
+        )
     if fit.model is None or fit.model.design.encoder is None or fit.model.design.frame is None:
         raise InputError("this fit keeps neither its rows nor its columns; fit it again with fit()")
     return fit.model.design
