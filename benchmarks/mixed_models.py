@@ -79,10 +79,12 @@ def cell(engine: str, number: int, data: Path, repeats: int, limit: float) -> di
 
 def laid_out(found: dict[str, dict[str, Any]], lme4: float | None) -> list[str]:
     """Cells of a row: CPU seconds, share of lme4's, peak memory, what the likelihood lacks."""
-    known = [found[name]["loglik"] for name in TRUSTED if "loglik" in found.get(name, {})]
+    values = {name: cell.get("loglik") for name, cell in found.items()}
+    # R says NA where glmmTMB ends without a usable Hessian.
+    known = [v for name, v in values.items() if name in TRUSTED and isinstance(v, float)]
     best = max(known, default=0.0)
     cells = []
-    for cell in found.values():
+    for name, cell in found.items():
         if "cpu" not in cell:
             cells.append("–" if cell.get("not_offered") else cell["failed"])
             continue
@@ -92,9 +94,11 @@ def laid_out(found: dict[str, dict[str, Any]], lme4: float | None) -> list[str]:
         if lme4:
             text += f", {(cell.get('alone') or cell['cpu']) / lme4:.3f}"
         text += f", {cell['peak_mb']:.0f} MB"
-        apart = float(cell.get("loglik") or "nan") - best
-        if known and abs(apart) > 1e-3:
-            text += f", {apart:+.3f}"
+        value = values[name]
+        if not isinstance(value, float):
+            text += ", no likelihood"
+        elif known and abs(value - best) > 1e-3:
+            text += f", {value - best:+.3f}"
         cells.append(text)
     return cells
 
