@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.numerals import k_list, p_value
 from analysis.report.export import ColumnStyle, write_table
+from analysis.robustness.leave_out import TRIED
 
 MEANINGS = {
     "specifications": {
@@ -166,7 +167,7 @@ def robustness_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
             ):
                 turned.append(f"{model['model']} without {item['left_out']} ({p_value(item['p'])})")
     lines.append(
-        "Leaving out a bucket, a kind of question or any of the 20 most influential images "
+        f"Leaving out a bucket, a kind of question or any of the {TRIED} most influential images "
         + (
             f"turns the verdict for {', '.join(turned[:3])}"
             + (f" and {len(turned) - 3} more" if len(turned) > 3 else "")
