@@ -21,6 +21,7 @@ def shift_of_table(
     *,
     covariates: Sequence[str] = (),
     n_buckets: int = 3,
+    mixed_model: bool = True,
     seed: int = 20261123,
 ) -> tuple[ShiftAnswer, ...]:
     """Test, model by model, whether the optimal k shifts with complexity.
@@ -36,6 +37,8 @@ def shift_of_table(
         Columns that the regressions adjust for.
     n_buckets : int
         Quantile buckets, cut over images; the first and the last are the ends compared.
+    mixed_model : bool
+        Fit mixed logits too, a second opinion.
     seed : int
         Seed of bootstrap and Monte Carlo.
 
@@ -53,7 +56,7 @@ def shift_of_table(
     by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
     buckets = cut(by_image, metric=metric, n=n_buckets)
     labels = pd.Series(buckets.assign(by_image), index=by_image.index)
-    return analyse(rows, metric, labels, covariates=covariates, seed=seed)
+    return analyse(rows, metric, labels, covariates=covariates, mixed_model=mixed_model, seed=seed)
 
 
 def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) -> pd.DataFrame:
@@ -130,6 +133,9 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
                 f"  best k, {item.bucket}: {item.k} ({percent(item.share, 0)} of bootstrap "
                 f"resamples; not rejected: {k_list(item.set, 'and')})"
             )
+        if answer.rung is not None:
+            lines += [f"  {line}" for line in answer.rung.lines()]
+            lines += [f"  note: {warning}" for warning in answer.rung.warnings]
         lines += [f"  note: {warning}" for warning in answer.warnings]
         lines.append("")
     lines.append("p-values are not adjusted for the number of models.")

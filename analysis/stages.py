@@ -145,6 +145,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 covariates=[name for name in analysis.covariates if name != metric],
                 every_bucket=metric == analysis.primary.metric and unordered,
                 margin=analysis.margin,
+                mixed_model=metric == analysis.primary.metric,
                 seed=study.manifest.seed,
             )
         except InputError as error:

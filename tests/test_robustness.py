@@ -49,8 +49,14 @@ def test_every_specification_sees_a_large_shift(moved: Drawn) -> None:
     found = as_frame(
         verdicts(rows_of(moved), complexity_of(moved), ["kind"], np.random.default_rng(2)), "m"
     )
-    # Three pairs of ends by means; logit and linear, with and without covariates.
-    assert len(found) == 3 + 4
+    # Four pairs of ends by means; logit, linear and quadratic, with and without covariates.
+    clustered = found[found["effects"] == "clustered"]
+    assert clustered["curve"].value_counts().to_dict() == {
+        "means": 4,
+        "logit": 2,
+        "linear": 2,
+        "quadratic": 2,
+    }
     assert (found["p"] <= 0.05).all()
     assert (found["common"].map(len) == 0).all()
     assert (found["best_low"] < found["best_high"]).all()
@@ -63,12 +69,12 @@ def test_the_headline_is_one_of_the_specifications(moved: Drawn) -> None:
     (answer,) = analyse(rows, "c", labels, covariates=["kind"])
     found = as_frame(
         verdicts(rows, complexity_of(moved), ["kind"], np.random.default_rng(2)), "m"
-    ).set_index(["ends", "curve", "adjusted"])
-    thirds = found.loc[("thirds", "means", False)]
+    ).set_index(["ends", "curve", "adjusted", "effects"])
+    thirds = found.loc[("thirds", "means", False, "clustered")]
     assert thirds["p"] == pytest.approx(answer.common.p, abs=0.005)
     assert tuple(thirds["common"]) == answer.common.kept
     assert answer.common_curve is not None
-    assert found.loc[("±1 SD", "logit", True)]["p"] == pytest.approx(
+    assert found.loc[("±1 SD", "logit", True, "clustered")]["p"] == pytest.approx(
         answer.common_curve.p, abs=0.005
     )
 

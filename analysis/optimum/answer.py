@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
 from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
 from analysis.optimum.quadratic import BOOTSTRAP_METHOD, UNIT, Z95, Quadratic
+
+if TYPE_CHECKING:
+    from analysis.optimum.rung import MixedModel
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ class ShiftAnswer:
         What the reader must know.
     fits : tuple of CurveFit
         The regressions behind it, for the coefficient tables.
+    rung : MixedModel or None
+        The mixed model's opinion, where it was asked for.
     """
 
     model: str
@@ -144,6 +150,7 @@ class ShiftAnswer:
     quadratic_shown: bool
     warnings: tuple[str, ...]
     fits: tuple[CurveFit, ...]
+    rung: MixedModel | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Spell the answer as ``optik shift --json`` prints it."""
@@ -159,6 +166,7 @@ class ShiftAnswer:
             "interaction_probability": asdict(self.interaction_probability),
             "interaction_permutation": asdict(self.permutation),
             "linearity": asdict(self.linearity),
+            "mixed_model": None if self.rung is None else self.rung.to_dict(),
             "shift": {
                 "p": self.common.p,
                 "method": self.common.method,

@@ -105,9 +105,7 @@ class Whole:
     def deviance(self, point: Array) -> tuple[float, Array]:
         """Deviance and gradient at (theta, coefficients of the design's own columns)."""
         size = len(self.theta)
-        value, slope = self._laplace.deviance(
-            np.r_[point[:size], self._transform @ point[size:]]
-        )
+        value, slope = self._laplace.deviance(np.r_[point[:size], self._transform @ point[size:]])
         return value, np.r_[slope[:size], self._transform.T @ slope[size:]]
 
     @cached_property

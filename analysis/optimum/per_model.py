@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,9 @@ from analysis.optimum.permutation import permutation_test, strata_of
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 
+if TYPE_CHECKING:
+    from analysis.optimum.rung import MixedModel
+
 Array = NDArray[np.float64]
 SEED = 20261123
 N_BOOT = 2_000
@@ -60,6 +64,7 @@ def analyse(
     covariates: Sequence[str] = (),
     every_bucket: bool = False,
     margin: float = MARGIN,
+    mixed_model: bool = False,
     seed: int = SEED,
     n_boot: int = N_BOOT,
     alpha: float = ALPHA,
@@ -82,6 +87,8 @@ def analyse(
         without an order).
     margin : float
         Accuracy that one k for all may lose and still count as equivalent.
+    mixed_model : bool
+        Fit mixed logits too (`analysis.optimum.rung`), a second opinion.
     seed : int
         Seed of bootstrap and Monte Carlo; each model and metric draws from its own stream, so
         that adding one does not change another's figures.
@@ -147,6 +154,7 @@ def analyse(
                     covariates=covariates,
                     every_bucket=every_bucket,
                     margin=margin,
+                    mixed_model=mixed_model,
                     rng=rng,
                     n_boot=n_boot,
                     alpha=alpha,
@@ -187,6 +195,7 @@ def _one_model(
     covariates: Sequence[str],
     every_bucket: bool,
     margin: float,
+    mixed_model: bool,
     rng: np.random.Generator,
     n_boot: int,
     alpha: float,
@@ -259,6 +268,7 @@ def _one_model(
     return ShiftAnswer(
         model=model,
         metric=metric,
+        rung=_mixed_model(data, adjusted["sample_id"], reasons) if mixed_model else None,
         ks=cells.ks,
         n_images=len(cells.images),
         n_samples=int(rows["sample_id"].nunique()),
@@ -286,6 +296,12 @@ def _one_model(
         warnings=tuple(warnings),
         fits=(saturated, *fits),
     )
+
+
+def _mixed_model(data: CurveData, samples: pd.Series, reasons: Sequence[str]) -> MixedModel:
+    from analysis.optimum.rung import climb
+
+    return climb(data, samples, reasons)
 
 
 def _groups(

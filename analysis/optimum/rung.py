@@ -213,9 +213,7 @@ def why_not(data: CurveData, frame: pd.DataFrame, too_constant: float) -> str | 
 def unfitted(reason: str) -> MixedModel:
     """Give the answer without a fit."""
     none = ReportedTest(None, None, None, None, reason)
-    return MixedModel(
-        reason, None, None, None, False, {}, None, (), none, none, None, (), ()
-    )
+    return MixedModel(reason, None, None, None, False, {}, None, (), none, none, None, (), ())
 
 
 def read(data: CurveData, ladder: Ladder, reasons: Sequence[str]) -> MixedModel:
@@ -231,7 +229,9 @@ def read(data: CurveData, ladder: Ladder, reasons: Sequence[str]) -> MixedModel:
     if not ladder.held:
         why = "not given: no rung of the ladder holds (singular or not converged)"
         interaction = no_shift = ReportedTest(None, None, None, None, why)
-        warnings.append("no rung of the ladder of random effects holds: optima are those of the last")
+        warnings.append(
+            "no rung of the ladder of random effects holds: optima are those of the last"
+        )
     else:
         interaction = interaction_lrt(fit)
         if reasons:
@@ -328,7 +328,9 @@ def population_top(
     best = int(np.argmin(below(grid)))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     found = minimize_scalar(
-        lambda x: float(below(np.array([x]))[0]), bounds=(low, high), method="bounded",
+        lambda x: float(below(np.array([x]))[0]),
+        bounds=(low, high),
+        method="bounded",
         options={"xatol": 1e-6},
     )
     at = float(found.x)
@@ -349,7 +351,7 @@ def optimum_at(data: CurveData, fit: MixedFit, c: float) -> RungOptimum:
     accuracy = population(x, logits, data.profile_shares, spread)
     weights = np.zeros(len(fit.names))
     weights[index] = 0.0, 1.0, 0.0, c
-    sure = bend + Z95 * float(np.sqrt(max(weights @ fit.cov @ weights, 0.0))) < 0
+    sure = bend + Z95 * float(np.sqrt(np.maximum(weights @ fit.cov @ weights, 0.0))) < 0
     top = None
     if sure:
         fine = np.unique(np.r_[x, (x[1:] + x[:-1]) / 2])
