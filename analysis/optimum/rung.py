@@ -122,6 +122,9 @@ class MixedModel:
         """Say it in a line or two."""
         if self.rung is None:
             return [f"mixed model: {self.reason}"]
+        if not self.held:
+            found = [f"mixed model: no test, no rung of the ladder holds (the last: {self.rung})"]
+            return [*found, self._tops()]
         tests = [
             f"{name} {p_value(test.p)} (likelihood ratio, {test.df:g} df)"
             for name, test in (("k × complexity", self.interaction), ("no shift", self.no_shift))
@@ -129,16 +132,17 @@ class MixedModel:
         ]
         if self.no_shift.p is None:
             tests.append(f"no shift: {self.no_shift.method}")
-        found = [f"mixed model, {self.rung}: {'; '.join(tests)}"]
+        return [f"mixed model, {self.rung}: {'; '.join(tests)}", self._tops()]
+
+    def _tops(self) -> str:
         marginal, conditional = (
             k_list([getattr(item, name) for item in self.optima], "and")
             for name in ("marginal_k", "conditional_k")
         )
-        return [
-            *found,
+        return (
             f"its best k at complexity -1, 0 and +1 SD: {marginal} averaged over images and "
-            f"questions; conditional (the average image and question): {conditional}",
-        ]
+            f"questions; conditional (the average image and question): {conditional}"
+        )
 
 
 def climb(

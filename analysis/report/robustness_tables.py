@@ -152,8 +152,10 @@ def robustness_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
         for model in found
         if (count := sum(row["p"] <= model["alpha"] for row in model["specifications"]))
     ]
+    mixed = any(row["effects"] != "clustered" for m in found for row in m["specifications"])
     lines = [
-        f"{total} specifications (metrics, ends, curves, covariates, random effects): "
+        f"{total} specifications (metrics, ends, curves, covariates"
+        f"{', random effects' if mixed else ''}): "
         + (f"every k is rejected in {', '.join(shifted)}." if shifted else "a shift in none.")
     ]
     always = []
