@@ -67,7 +67,7 @@ class OptimumAt:
             value = spelled.pop(name)
             spelled[name] = value if np.isfinite(value) else None
             if name in bounds:
-                spelled[f"{name}_log2"] = float(np.log2(value)) if np.isfinite(value) else None
+                spelled[f"{name}_log2"] = float(np.log2(value)) if 0 < value < np.inf else None
         return spelled
 
 

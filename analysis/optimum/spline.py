@@ -115,8 +115,8 @@ def spline_opinion(
         failed = "the spline could not be fitted (separation or no convergence)"
         return _without(failed, failed), ()
     lack = lack_of_fit(saturated, data.ks)
-    flat_p = _flat(fitted)
-    reason = _why_not(lack, flat_p, alpha)
+    flat_p = flat_curve_p(fitted)
+    reason = why_not(lack, flat_p, alpha)
     if reason is not None:
         return Spline(DF, lack, flat_p, reason), (fitted,)
     c_range = float(c.quantile(0.05)), float(c.quantile(0.95))
@@ -235,7 +235,8 @@ def tops(
     return tuple(optima), (change, *percentiles((drawn[-1] - drawn[0]) / 2))
 
 
-def _flat(fitted: CurveFit) -> float:
+def flat_curve_p(fitted: CurveFit) -> float:
+    """Robust Wald p that the spline and its product with complexity are 0; NaN without one."""
     fit = fitted.fit
     terms = [i for i, name in enumerate(fit.names) if name.startswith("ns(x)[")]
     if fit.n_clusters <= len(fit.names):
@@ -244,7 +245,8 @@ def _flat(fitted: CurveFit) -> float:
     return wald_test(b, cov, np.eye(len(terms)), df_denom=fit.n_clusters - 1).p
 
 
-def _why_not(lack: ReportedTest, flat_p: float, alpha: float) -> str | None:
+def why_not(lack: ReportedTest, flat_p: float, alpha: float) -> str | None:
+    """Say why a spline's top must not be read as one; None if it may."""
     if not flat_p <= alpha:
         p = f" ({p_value(flat_p)})" if np.isfinite(flat_p) else ""
         return f"the curve is not distinguishable from a flat one{p}"

@@ -358,14 +358,8 @@ def tested(frame: pd.DataFrame) -> pd.DataFrame:
         test=tests,
         p_shown=frame["p_adjusted"].fillna(frame["p"]).map(p_number),
         result=[
-            interval
-            if estimate is None
-            else f"{estimate} {interval}"
-            if "[" in interval
-            else estimate
-            for estimate, interval in zip(
-                frame["estimate"], frame["interval"].fillna(""), strict=True
-            )
+            f"{estimate} {interval}" if str(interval).startswith("[") else estimate
+            for estimate, interval in zip(frame["estimate"], frame["interval"], strict=True)
         ],
     )
 
