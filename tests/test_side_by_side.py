@@ -81,6 +81,8 @@ def test_a_method_that_may_not_be_read_says_why() -> None:
     assert pd.isna(size["estimate"])
     assert answer["quadratic"]["optima"] == []
     assert not answer["quadratic"]["shown"]
+    assert "flat" in answer["quadratic"]["reason"]
+    assert spelled("moves")["quadratic"]["reason"] is None
 
 
 @pytest.mark.parametrize("ks", [(1, 8), (1, 2, 8), (1, 2, 4, 8), (1, 2, 4, 8, 16)])
@@ -92,6 +94,7 @@ def test_small_grids_have_every_method_or_why_not(ks: tuple[int, ...], tmp_path:
     assert (lack == "not made") == (len(ks) < 5)
     if len(ks) < 3:
         assert found.loc["quadratic", "verdict"] == "not made"
+        assert "needs three values of k" in found.loc["quadratic", "how"]
 
 
 def test_written_for_machines_and_readers(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
 from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
 from analysis.optimum.optimum_at import BOOTSTRAP_METHOD, DELTA_METHOD
-from analysis.optimum.quadratic import UNIT, Z95, Quadratic
+from analysis.optimum.quadratic import NO_SIZE, UNIT, Z95, Quadratic
 from analysis.optimum.reported import ReportedTest
 from analysis.optimum.spline import Spline
 
@@ -190,9 +190,11 @@ class ShiftAnswer:
         if self.quadratic is None:
             return None
         optima = self.quadratic.optima if self.quadratic_shown else ()
+        why = [text.removeprefix(NO_SIZE) for text in self.warnings if text.startswith(NO_SIZE)]
         return {
             **asdict(self.quadratic),
             "shown": self.quadratic_shown,
+            "reason": why[0] if why else None,
             "optima": [item.to_dict() for item in optima],
             "optima_ci_method": DELTA_METHOD,
             "optima_bootstrap_method": BOOTSTRAP_METHOD,

@@ -15,7 +15,7 @@ from analysis.numerals import p_value
 from analysis.optimum.answer import Optimum
 from analysis.optimum.cautions import INTERACTION
 from analysis.optimum.curves import CurveData, CurveFit, fit_curve, lack_of_fit_design, settled
-from analysis.optimum.quadratic import Quadratic, quadratic_shift
+from analysis.optimum.quadratic import NO_SIZE, Quadratic, quadratic_shift
 from analysis.optimum.reported import ReportedTest
 from complexity.errors import InputError
 
@@ -135,7 +135,7 @@ def why_no_size(
     alpha: float,
 ) -> list[str]:
     """Reasons why the quadratic's size of shift must not be read as one; empty if it may."""
-    head = "no size of shift is given: "
+    head = NO_SIZE
     if quadratic is None:
         if len(ks) < 3:
             return [head + "the quadratic needs three values of k."]

@@ -15,6 +15,8 @@ from analysis.optimum.optimum_at import LEVELS, OptimumAt, percentiles, resample
 Array = NDArray[np.float64]
 Z95 = 1.959964
 UNIT = "log2 k per SD of complexity"
+#: What begins the warning that says why neither a size nor optima are given.
+NO_SIZE = "no size of shift is given: "
 
 
 @dataclass(frozen=True)

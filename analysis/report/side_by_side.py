@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.numerals import MISSING, k_list, number, p_number, percent, signed
+from analysis.optimum.quadratic import NO_SIZE
 from analysis.report.export import ColumnStyle, to_markdown, write_table
 from analysis.report.names import readable
 
@@ -203,7 +204,7 @@ def _arg_max(answer: Answer) -> Iterator[Row]:
         "estimates the best k of the grid in the lowest and the highest bucket",
         estimate=f"{_tied(low)} → {_tied(high)}",
         interval=_k([k for k in low["set"] if k in high["set"]], answer),
-        how=f"k not distinguishable from the best in either bucket; bootstrap: {shares}",
+        how=f"k not distinguishable from the best in both buckets; bootstrap: {shares}",
         verdict="tops differ" if apart else "tops agree",
         headline="no",
     )
@@ -244,12 +245,12 @@ def _interaction(answer: Answer) -> Iterator[Row]:
 
 
 def _quadratic(answer: Answer) -> Iterator[Row]:
-    quadratic, lack, shift = answer["quadratic"], answer["lack_of_fit"], answer["shift"]
+    quadratic, shift = answer["quadratic"], answer["shift"]
     if quadratic is None:
         yield row(
             "quadratic",
             "null: its top does not move",
-            how=lack["method"],
+            how=_reason(answer),
             verdict="not made",
             headline="no",
         )
@@ -442,8 +443,7 @@ def write_side_by_side(
 
 def _reason(answer: Answer) -> str:
     """Say why the quadratic has no size, as the answer's note does."""
-    head = "no size of shift is given: "
-    found = [w.removeprefix(head) for w in answer["warnings"] if w.startswith(head)]
+    found = [w.removeprefix(NO_SIZE) for w in answer["warnings"] if w.startswith(NO_SIZE)]
     return found[0].rstrip(".") if found else "not given"
 
 
