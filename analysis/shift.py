@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.numerals import k_list, p_value, percent
+from analysis.numerals import interval, k_list, number, p_value, percent
 from analysis.optimum import ShiftAnswer, analyse
+from analysis.optimum.cautions import SHORT
+from analysis.optimum.optimum_at import OptimumAt
 from complexity.buckets import cut
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import plain
@@ -133,13 +135,37 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
                 f"  best k, {item.bucket}: {item.k} ({percent(item.share, 0)} of bootstrap "
                 f"resamples; not rejected: {k_list(item.set, 'and')})"
             )
+        lines += [_quadratic_line(answer), _spline_line(answer)]
         if answer.rung is not None:
             lines += [f"  {line}" for line in answer.rung.lines()]
             lines += [f"  note: {warning}" for warning in answer.rung.warnings]
         lines += [f"  note: {warning}" for warning in answer.warnings]
         lines.append("")
     lines.append("p-values are not adjusted for the number of models.")
+    lines.append(SHORT)
     return "\n".join(lines)
+
+
+def _quadratic_line(answer: ShiftAnswer) -> str:
+    head = "  quadratic, top at −1, 0, +1 SD: "
+    if not answer.quadratic_shown or answer.quadratic is None:
+        return f"{head}not given (see the note on the size of shift)"
+    return f"{head}k = {_tops(answer.quadratic.optima)}"
+
+
+def _spline_line(answer: ShiftAnswer) -> str:
+    head = "  spline, top at −1, 0, +1 SD: "
+    if answer.spline.reason is not None:
+        return f"{head}not given: {answer.spline.reason}"
+    return f"{head}k = {_tops(answer.spline.optima)}; descriptive"
+
+
+def _tops(optima: Sequence[OptimumAt]) -> str:
+    tops = (
+        f"{number(item.k, 1)} {interval(item.bootstrap_low, item.bootstrap_high, 1)}"
+        for item in optima
+    )
+    return f"{', '.join(tops)} (95 %, one-step bootstrap of images)"
 
 
 def _refuse(rows: pd.DataFrame, bad: pd.Series, name: str, what: str) -> None:

@@ -9,24 +9,13 @@ from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
 from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
-from analysis.optimum.quadratic import BOOTSTRAP_METHOD, UNIT, Z95, Quadratic
+from analysis.optimum.optimum_at import BOOTSTRAP_METHOD, DELTA_METHOD
+from analysis.optimum.quadratic import NO_SIZE, UNIT, Z95, Quadratic
+from analysis.optimum.reported import ReportedTest
+from analysis.optimum.spline import Spline
 
 if TYPE_CHECKING:
     from analysis.optimum.rung import MixedModel
-
-
-@dataclass(frozen=True)
-class ReportedTest:
-    """A test as it is reported: chi-square statistic, degrees of freedom, p and how.
-
-    `statistic` and `p` are None where the test could not be made; `method` then says why.
-    """
-
-    statistic: float | None
-    df: float | None
-    df_denom: float | None
-    p: float | None
-    method: str
 
 
 @dataclass(frozen=True)
@@ -118,7 +107,9 @@ class ShiftAnswer:
     quadratic : Quadratic or None
         Second opinion; None with fewer than three k.
     quadratic_shown : bool
-        Whether its size of shift may be read as one; `warnings` say why not.
+        Whether its size of shift and its optima may be read as such; `warnings` say why not.
+    spline : Spline
+        A third curve, descriptive: its lack of fit and its optima, or why there are none.
     warnings : tuple of str
         What the reader must know.
     fits : tuple of CurveFit
@@ -148,6 +139,7 @@ class ShiftAnswer:
     lack_of_fit: ReportedTest
     quadratic: Quadratic | None
     quadratic_shown: bool
+    spline: Spline
     warnings: tuple[str, ...]
     fits: tuple[CurveFit, ...]
     rung: MixedModel | None = None
@@ -197,8 +189,23 @@ class ShiftAnswer:
             "optimum": [_spelled(item) for item in self.optimum],
             "along": [_spelled(item) for item in self.along],
             "lack_of_fit": asdict(self.lack_of_fit),
-            "quadratic": None if self.quadratic is None else asdict(self.quadratic),
+            "quadratic": self._quadratic(),
+            "spline": self.spline.to_dict(),
             "warnings": self.warnings,
+        }
+
+    def _quadratic(self) -> dict[str, object] | None:
+        if self.quadratic is None:
+            return None
+        optima = self.quadratic.optima if self.quadratic_shown else ()
+        why = [text.removeprefix(NO_SIZE) for text in self.warnings if text.startswith(NO_SIZE)]
+        return {
+            **asdict(self.quadratic),
+            "shown": self.quadratic_shown,
+            "reason": why[0] if why else None,
+            "optima": [item.to_dict() for item in optima],
+            "optima_ci_method": DELTA_METHOD,
+            "optima_bootstrap_method": BOOTSTRAP_METHOD,
         }
 
 

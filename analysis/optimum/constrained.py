@@ -18,7 +18,7 @@ from analysis.mixed.result import MixedFit
 from analysis.mixed.search import minimise
 from analysis.mixed.settle import settle
 from analysis.mixed.structure import arrange
-from analysis.optimum.answer import ReportedTest
+from analysis.optimum.reported import ReportedTest
 
 Array = NDArray[np.float64]
 #: Columns of the fixed part whose coefficients are b1, b2, b4 and b5.

@@ -38,6 +38,7 @@ from analysis.optimum.hypotheses import (
     widened_test,
 )
 from analysis.optimum.permutation import permutation_test, strata_of
+from analysis.optimum.spline import spline_opinion
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
 
@@ -231,7 +232,7 @@ def _one_model(
             f"approximations that want {FEW_IMAGES} or more a bucket."
         )
     # Streams of their own: leaving one of these out does not change another's figures.
-    resampling, shuffling = rng.spawn(2)
+    resampling, shuffling, bending = rng.spawn(3)
     common = _common([groups[name] for name in ends], rng, alpha)
     if common.borderline():
         warnings.append(
@@ -264,6 +265,7 @@ def _one_model(
     lack_of_fit, quadratic, fits = quadratic_opinion(data, c, resampling)
     reasons = why_no_size(quadratic, lack_of_fit, optimum, ends, cells.ks, alpha)
     warnings += reasons
+    spline, bent = spline_opinion(data, saturated, c, bending, alpha)
     usable = decisive.fit.converged and interaction_probability.p is not None
     return ShiftAnswer(
         model=model,
@@ -293,8 +295,9 @@ def _one_model(
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,
         quadratic_shown=not reasons,
+        spline=spline,
         warnings=tuple(warnings),
-        fits=(saturated, *fits),
+        fits=(saturated, *fits, *bent),
     )
 
 

@@ -14,14 +14,14 @@ from analysis.mixed.ladder import Ladder, fit_ladder, rungs_of
 from analysis.mixed.modes import model_of
 from analysis.mixed.result import MixedFit
 from analysis.numerals import k_list, p_value, percent
-from analysis.optimum.answer import ReportedTest
 from analysis.optimum.cells import best_index
 from analysis.optimum.constrained import CURVE, constrained, interaction_lrt, no_shift_test
 from analysis.optimum.curves import CurveData
+from analysis.optimum.quadratic import NO_SIZE, Z95
+from analysis.optimum.reported import ReportedTest
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]
-Z95 = 1.959964
 #: Standardised complexities at which optima are given.
 AT = (-1.0, 0.0, 1.0)
 #: The ladder ends before random intercepts alone, under which tests of k × c reject true nulls
@@ -239,7 +239,7 @@ def read(data: CurveData, ladder: Ladder, reasons: Sequence[str]) -> MixedModel:
     else:
         interaction = interaction_lrt(fit)
         if reasons:
-            why = "not given: " + reasons[0].removeprefix("no size of shift is given: ")
+            why = "not given: " + reasons[0].removeprefix(NO_SIZE)
             no_shift = ReportedTest(None, None, None, None, why)
         else:
             found = constrained(fit)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
-from analysis.optimum.answer import Optimum, ReportedTest
+from analysis.optimum.answer import Optimum
 from analysis.optimum.cells import Cells, best_index
 from analysis.optimum.common import CommonOptimum, common_on_curve, common_optimum
 from analysis.optimum.curves import (
@@ -25,6 +25,7 @@ from analysis.optimum.equivalence import Equivalence, within_margin
 from analysis.optimum.gains import SingleK, single_k
 from analysis.optimum.hypotheses import interaction_test, wald_terms, why_no_size
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
+from analysis.optimum.reported import ReportedTest
 from analysis.planning.scenario import Drawn
 from complexity.errors import InputError
 
