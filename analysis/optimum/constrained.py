@@ -31,6 +31,10 @@ STARTS = 3
 HOPELESS = 30.0
 #: The unconstrained deviance may be above the constrained one by this: their precision.
 ROUNDING = 1e-3
+CAUTION = (
+    "a second opinion on the average question's own curve: it leans on the quadratic, on normal "
+    "random effects and on Laplace's approximation"
+)
 #: From free coefficients to all of them, and the derivatives of these.
 Embedding = Callable[[Array], tuple[Array, Array]]
 
@@ -117,7 +121,7 @@ class Whole:
         """Where (theta, coefficients) go when some coefficients are given, to first order."""
         at = len(self.theta) + np.asarray(index)
         point = np.r_[self.theta, self.params]
-        pull = self.joint[:, at] @ np.linalg.inv(self.joint[np.ix_(at, at)])
+        pull = self.joint[:, at] @ np.linalg.pinv(self.joint[np.ix_(at, at)], hermitian=True)
         moved: Array = point + pull @ (values - point[at])
         return moved
 
@@ -270,7 +274,7 @@ def _reported(statistic: float, df: int, null: str, singular: bool) -> ReportedT
     method = f"likelihood ratio ({null}; Laplace), chi-square with {df} df"
     if singular:
         method += "; the constrained fit is singular, which makes the reference rough"
-    return ReportedTest(statistic, float(df), None, float(chdtrc(df, statistic)), method)
+    return ReportedTest(statistic, float(df), None, float(chdtrc(df, statistic)), method, CAUTION)
 
 
 def _approximate(b: Array, cov: Array) -> list[tuple[float, float, Array]]:
@@ -285,11 +289,14 @@ def _approximate(b: Array, cov: Array) -> list[tuple[float, float, Array]]:
     distances, curves = np.empty(ANGLES), np.empty((ANGLES, 2))
     for i, angle in enumerate(angles):
         ray = np.kron(np.array([[np.cos(angle)], [np.sin(angle)]]), np.eye(2))
-        curves[i] = np.linalg.solve(ray.T @ precision @ ray, ray.T @ precision @ b)
+        inner = np.linalg.pinv(ray.T @ precision @ ray, hermitian=True)
+        curves[i] = inner @ (ray.T @ precision @ b)
         rest = b - ray @ curves[i]
         distances[i] = rest @ precision @ rest
     lowest = (distances <= np.roll(distances, 1)) & (distances < np.roll(distances, -1))
-    found = [(float(distances[i]), float(angles[i]), curves[i]) for i in np.flatnonzero(lowest)]
+    # On a flat profile no angle is lower than its neighbours.
+    index = np.flatnonzero(lowest) if lowest.any() else np.array([int(np.argmin(distances))])
+    found = [(float(distances[i]), float(angles[i]), curves[i]) for i in index]
     return sorted(found, key=lambda item: item[0])
 
 
