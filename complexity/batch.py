@@ -113,8 +113,9 @@ def measure(
     Raises
     ------
     InputError
-        For an unknown metric, annotations and a detector at once, a source that cannot be opened, ids that occur twice, `only`
-        without any image of the source, or an `out` that cannot be written.
+        For an unknown metric, annotations and a detector at once, a source that cannot be
+        opened, ids that occur twice, `only` without any image of the source, or an `out` that
+        cannot be written.
     """
     chosen = registry.resolve(metrics)
     if workers is not None and workers < 1:
@@ -187,8 +188,8 @@ def read_complexity(path: str | Path) -> pd.DataFrame:
         As `measure` returns it. ``attrs["optik"]`` says what the numbers rest on:
         ``policy`` (version of the image policy), ``metrics`` (by name: ``version``,
         ``parameters`` and ``source``: ``image``, ``detector`` or ``annotations``; the latter
-        have neither version nor parameters) and ``optik`` (version of the program). It is empty for a
-        CSV file.
+        have neither version nor parameters) and ``optik`` (version of the program). It is
+        empty for a CSV file.
 
     Raises
     ------

@@ -19,7 +19,7 @@ PIXELS = ("unit", "byte", "imagenet")
 DEFAULT_SIZE = 640
 #: Gray around an image that is not of the input's shape; the value detectors are trained with.
 GROUND = 114
-_TYPES = {
+_TYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(uint8)": np.dtype(np.uint8),

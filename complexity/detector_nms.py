@@ -28,7 +28,8 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
     height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
     common = np.maximum(width, 0) * np.maximum(height, 0)
     union = _area(box[None])[0] + _area(boxes) - common
-    return np.divide(common, union, out=np.zeros(len(boxes)), where=union > 0)
+    found = np.divide(common, union, out=np.zeros(len(boxes)), where=union > 0)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _area(boxes: Floats) -> Floats:

@@ -293,7 +293,7 @@ def _check(scores: Floats) -> None:
 
 
 def _whole(labels: NDArray[Any]) -> Whole:
-    return np.rint(labels).astype(np.int64).ravel()
+    return np.asarray(np.rint(labels).ravel(), dtype=np.int64)
 
 
 def _corners(boxes: Floats) -> Floats:
@@ -308,5 +308,3 @@ def _softmax(logits: Floats) -> Floats:
 
 def _sigmoid(logits: Floats) -> Floats:
     return np.asarray((1 + np.tanh(logits / 2)) / 2)
-
-

@@ -89,9 +89,7 @@ def seen(
     axis = graph.put([1], np.int64)
     red, green = (graph.add("Slice", image, ends[i], ends[i + 1], axis) for i in (0, 1))
     white = graph.add("Greater", green, light)
-    only_red = graph.add(
-        "And", graph.add("Greater", red, light), graph.add("Less", green, dark)
-    )
+    only_red = graph.add("And", graph.add("Greater", red, light), graph.add("Less", green, dark))
     flat = graph.put([1, 1, -1], np.int64)
     found = []
     for mask in (white, only_red):
