@@ -288,7 +288,7 @@ def _check(scores: Floats) -> None:
     wrong = ~((scores >= -1e-3) & (scores <= 1 + 1e-3))
     if wrong.any():
         raise NotScores(
-            f"scores of the detector lie outside [0, 1] ({listing(np.unique(scores[wrong])[:3])})"
+            f"scores of the detector lie outside [0, 1] ({listing(np.unique(scores[wrong]).tolist(), shown=3)})"
         )
 
 
