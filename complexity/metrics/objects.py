@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
 from complexity.metrics.planes import TO_XYZ, linear_levels, planes_of, rgb_planes
+from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
 
 Bytes = NDArray[np.uint8]
@@ -29,6 +30,9 @@ NOISE = 3.0
 MOST_PIXELS = 1 << 18
 #: A step of at least this much (Euclidean, 8-bit sRGB) is an edge that may be blurred.
 STEP = 24.0
+
+
+_scratch = Scratch()
 
 
 @metric(
@@ -154,9 +158,10 @@ def superpixels(planes: Bytes, colours: Floats) -> Labels:
     height, width = planes.shape[1:]
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height} x {width} pixels are too many for superpixels")
-    parent = np.empty(height * width, dtype=np.int32)
-    sizes, large = np.empty_like(parent), np.empty(height * width, dtype=np.uint8)
-    keys = np.empty(4 * height * width, dtype=np.uint32)
+    pixels = height * width
+    parent, sizes = (_scratch.get(name, pixels, np.int32) for name in ("parent", "sizes"))
+    large = _scratch.get("large", pixels, np.uint8)
+    keys = _scratch.get("keys", 4 * pixels, np.uint32)
     kernels.flat_zones(planes, parent, sizes)
     edges = keys[: kernels.weigh(colours, parent, sizes, MIN_SIZE, keys, large)]
     edges.sort()
@@ -185,7 +190,7 @@ def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]
     """
     from complexity.metrics import objects_kernels as kernels
 
-    pairs = np.empty((2 * labels.size, 2), dtype=np.int32)
+    pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.int32)
     pairs = pairs[: kernels.borders(labels, pairs)]
     sums = np.zeros((int(labels.max()) + 1, 4))
     kernels.add_up(labels, colours, sums)
@@ -236,8 +241,8 @@ def _frame(plane: NDArray[Any]) -> NDArray[Any]:
 def _sharp(planes: Bytes) -> Bytes:
     from complexity.metrics.objects_kernels import sharpen_once
 
-    for _ in range(2):
-        sharper = np.empty_like(planes)
+    for turn in ("first", "second"):
+        sharper = _scratch.shaped(turn, planes.shape, np.uint8)
         sharpen_once(planes, STEP, sharper)
         planes = sharper
     return planes
@@ -247,7 +252,7 @@ def _lab(planes: Bytes) -> Floats:
     """Convert 8-bit sRGB to CIE Lab (D65): L in [0, 100]; planes of shape (3, h, w)."""
     from complexity.metrics.objects_kernels import to_lab
 
-    out = np.empty(planes.shape, dtype=np.float32)
+    out = _scratch.shaped("lab", planes.shape, np.float32)
     to_lab(planes, *_to_xyz(), out)
     return out
 

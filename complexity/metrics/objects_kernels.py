@@ -45,8 +45,7 @@ def sharpen_once(planes: Array, least: float, out: Array) -> None:
     rows = np.empty((3, 3, width + 2), dtype=np.float32)
     sharp = np.empty((3, width), dtype=np.float32)
     steepest, whole = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
-    near, far = whole.copy(), whole.copy()
-    end = np.empty(width, dtype=np.int32)
+    near, far, first, second = whole.copy(), whole.copy(), whole.copy(), whole.copy()
     for y in range(-1, height):
         after = rows[(y + 1) % 3]
         for c in range(3):
@@ -70,9 +69,9 @@ def sharpen_once(planes: Array, least: float, out: Array) -> None:
                 continue
             _squares(one, left, here, 1, near)
             _squares(two, right, here, 1, far)
-            _ends(whole, near, far, steepest, end)
+            _ends(whole, near, far, steepest, first, second)
             for c in range(3):
-                _take(one[c, left:], two[c, right:], end, sharp[c])
+                _take(one[c, left:], two[c, right:], first, second, sharp[c])
         for c in range(3):
             _copy(sharp[c], out[c, y])
 
@@ -84,22 +83,26 @@ def _copy(one: Array, two: Array) -> None:
 
 
 @compiled
-def _ends(whole: Array, near: Array, far: Array, steepest: Array, end: Array) -> None:
-    """Say which pixels are on a ramp steeper than before: 1 or 2, its nearer end; else 0."""
+def _ends(whole: Array, near: Array, far: Array, steepest: Array, first: Array, second: Array) -> None:
+    """Say with ones and zeros which pixels, on a ramp steeper than before, take which end."""
     slack, base = np.float32(1.08), np.float32(4)
-    for x in range(len(end)):
-        both = np.sqrt(near[x]) + np.sqrt(far[x])
-        ramp = (whole[x] > steepest[x]) & (both <= slack * np.sqrt(whole[x]) + base)
-        steepest[x] = whole[x] if ramp else steepest[x]
-        end[x] = ramp * (np.int32(1) + (near[x] > far[x]))
+    for x in range(len(first)):
+        step, before, one, two = whole[x], steepest[x], near[x], far[x]
+        both = np.sqrt(one) + np.sqrt(two)
+        ramp = (step > before) & (both <= slack * np.sqrt(step) + base)
+        steepest[x] = step if ramp else before
+        first[x] = np.float32(1) if ramp else np.float32(0)
+    for x in range(len(first)):
+        farther = np.float32(1) if near[x] > far[x] else np.float32(0)
+        second[x] = farther * first[x]
+        first[x] -= second[x]
 
 
 @compiled
-def _take(first: Array, second: Array, end: Array, colour: Array) -> None:
-    for x in range(len(end)):
-        one, two, own = first[x], second[x], colour[x]
-        other = one if end[x] == 1 else two
-        colour[x] = own if end[x] == 0 else other
+def _take(one: Array, two: Array, first: Array, second: Array, colour: Array) -> None:
+    for x in range(len(colour)):
+        own = colour[x]
+        colour[x] = own + (one[x] - own) * first[x] + (two[x] - own) * second[x]
 
 
 @compiled

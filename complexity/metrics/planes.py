@@ -32,5 +32,5 @@ def rgb_planes(image: PreparedImage) -> NDArray[np.uint8]:
 def planes_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Take the channels of an array of shape (h, w, 3) apart, to shape (3, h, w)."""
     planes = np.empty((3, *rgb.shape[:2]), dtype=np.uint8)
-    cv2.mixChannels([rgb], [planes[0], planes[1], planes[2]], [0, 0, 1, 1, 2, 2])
+    cv2.split(rgb, [planes[0], planes[1], planes[2]])
     return planes
