@@ -50,6 +50,16 @@ Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes (default: all cores).")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage, changed or not.")]
+Detector = Annotated[
+    Path | None, typer.Option("--detector", help="ONNX model that counts objects.")
+]
+DetectorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--detector-option",
+        help="KEY=VALUE, repeatable: score, nms, size, style, pixels, classes (parted by commas).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -142,15 +152,21 @@ def measure(
         str, typer.Option(help="card, lite, all, or names parted by commas (see: optik metrics).")
     ] = "card",
     workers: Workers = None,
+    detector: Detector = None,
+    detector_option: DetectorOption = None,
 ) -> None:
     """Measure the visual complexity of images.
 
     One row per image. An unreadable image is a row with an error. Interrupted, the same
-    command resumes.
+    command resumes. With --detector the metric object_count is what an ONNX model finds.
     """
+    from analysis.counts.command import detector_of
     from analysis.measuring import measure_sources
 
-    frame = measure_sources(source, metrics=metrics, workers=workers, out=out)
+    model = detector_of(detector, detector_option or [], metrics)
+    if model is not None:
+        typer.echo(f"detector: {model.describe()}")
+    frame = measure_sources(source, metrics=metrics, workers=workers, out=out, detector=model)
     failed = frame["error"].notna()
     images = "1 image" if len(frame) == 1 else f"{len(frame):,} images"
     typer.echo(f"{images} measured, table in {out}")

@@ -126,6 +126,14 @@ COMPLEXITY = TableSchema(
         Column("width", "whole", "pixels, after EXIF orientation", nullable=True, low=1),
         Column("height", "whole", "pixels, after EXIF orientation", nullable=True, low=1),
         Column("error", "text", "why the image, or a metric of it, has no value", nullable=True),
+        Column(
+            "object_count_source",
+            "text",
+            "where object_count comes from: annotations, proto, or detector with its SHA-256 and "
+            "thresholds; empty without a count",
+            needed=False,
+            nullable=True,
+        ),
     ),
     key=("image_id",),
     extra=True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -27,6 +27,9 @@ from complexity.errors import InputError, did_you_mean
 from complexity.files import write_json
 from complexity.sources import ImageSource
 
+if TYPE_CHECKING:
+    from complexity.detector import Detector
+
 COMPLEXITY = "complexity.parquet"
 BUCKETS = "buckets.json"
 TABLE = "table.parquet"
@@ -42,6 +45,7 @@ def measure(
     images: ImageSource,
     samples: pd.DataFrame,
     counts: Mapping[str, float] | None,
+    detector: Detector | None,
     folder: Path,
     workers: int | None,
 ) -> list[Path]:
@@ -52,6 +56,7 @@ def measure(
         metrics=study.manifest.analysis.metrics,
         dataset=study.name,
         object_counts=counts,
+        detector=detector,
         only=set(samples["image_id"]),
         workers=workers,
         out=out,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from complexity.batch import measure, read_complexity
     from complexity.buckets import Buckets, ConstantMetric, cut, from_column
+    from complexity.detector import Detector, open_detector
     from complexity.errors import InputError
     from complexity.image import PreparedImage, UnreadableImage, prepare, prepare_array
     from complexity.registry import Metric, UndefinedMetric, all_metrics, get, metric, resolve
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Buckets": "buckets",
     "ConstantMetric": "buckets",
+    "Detector": "detector",
     "ImageItem": "sources",
     "ImageSource": "sources",
     "InputError": "errors",
@@ -37,6 +39,7 @@ _HOMES = {
     "get": "registry",
     "measure": "batch",
     "metric": "registry",
+    "open_detector": "detector",
     "open_source": "sources",
     "prepare": "image",
     "prepare_array": "image",
@@ -47,6 +50,7 @@ _HOMES = {
 __all__ = [
     "Buckets",
     "ConstantMetric",
+    "Detector",
     "ImageItem",
     "ImageSource",
     "InputError",
@@ -60,6 +64,7 @@ __all__ = [
     "get",
     "measure",
     "metric",
+    "open_detector",
     "open_source",
     "prepare",
     "prepare_array",

@@ -22,7 +22,16 @@ from complexity import image, registry
 from complexity.errors import InputError, listing
 from complexity.files import plain, sha256_bytes, sha256_file, write_parquet
 from complexity.registry import Metric
-from complexity.rows import KnownRows, NotATable, Row, read_csv, read_parquet, to_frame, to_table
+from complexity.rows import (
+    OBJECTS,
+    KnownRows,
+    NotATable,
+    Row,
+    read_csv,
+    read_parquet,
+    to_frame,
+    to_table,
+)
 from complexity.sources import ImageItem, ImageSource, open_source
 from complexity.workers import Task, cores, measure_apart, measure_here, sendable
 
@@ -31,12 +40,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tqdm import tqdm
 
+    from complexity.detector import Detector
+
 #: Fewer images than this are measured in the calling process: new ones take a second to start.
 FEW = 32
 # A chunk is what a worker gets at a time and what an interruption can lose.
 _CHUNK_IMAGES = 64
 _CHUNK_BYTES = 16_000_000
-_OBJECTS = "object_count"
 
 
 def measure(
@@ -45,6 +55,7 @@ def measure(
     metrics: str | Sequence[str] = "card",
     dataset: str | None = None,
     object_counts: Mapping[str, float] | None = None,
+    detector: Detector | None = None,
     only: Collection[str] | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
@@ -72,6 +83,9 @@ def measure(
     object_counts : mapping of str to float, optional
         Number of objects by image id, from annotations. `object_count` is then taken from
         here and no proto-objects are sought.
+    detector : Detector, optional
+        From `complexity.open_detector`: `object_count` is then what it finds in the prepared
+        image. Another model, or other thresholds, and the images are measured again.
     only : collection of str, optional
         Image ids to measure; those that the source lacks are passed over.
     workers : int, optional
@@ -89,20 +103,25 @@ def measure(
         One row per image, in the order of ``source.ids()``: `dataset`, `image_id`, `sha256`
         (text, hexadecimal, of the file's bytes), `width`, `height` (Int64, pixels, after
         EXIF orientation), `error` (text: why the image cannot be read, then
-        ``metric: reason`` for each metric without a value, parted by ``; ``), then one
-        float64 column per metric in the order asked for. ``attrs["optik"]`` is the file's
+        ``metric: reason`` for each metric without a value, parted by ``; ``), with
+        `object_count` also `object_count_source` (text: ``annotations``, ``proto`` or
+        ``detector …``; null without a count), then one float64 column per metric in the order
+        asked for. ``attrs["optik"]`` is the file's
         metadata, ``attrs["reused"]`` counts images of which nothing was computed and
         ``attrs["computed"]`` the others.
 
     Raises
     ------
     InputError
-        For an unknown metric, a source that cannot be opened, ids that occur twice, `only`
-        without any image of the source, or an `out` that cannot be written.
+        For an unknown metric, annotations and a detector at once, a source that cannot be
+        opened, ids that occur twice, `only` without any image of the source, or an `out` that
+        cannot be written.
     """
     chosen = registry.resolve(metrics)
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give 1 or more, or leave it out for all cores.")
+    if object_counts is not None and detector is not None:
+        raise InputError("object counts come from annotations or from a detector; give one.")
     target = None if out is None else _target(out, source)
     images = _open(source)
     ids = images.ids()
@@ -118,8 +137,10 @@ def measure(
             )
         ids = matched
     annotated = object_counts is not None
-    about = _about(chosen, annotated)
-    functions = {m.name: m.function for m in chosen if not (annotated and m.name == _OBJECTS)}
+    about = _about(chosen, annotated, detector)
+    functions = {m.name: m.function for m in chosen if not (annotated and m.name == OBJECTS)}
+    if detector is not None and OBJECTS in functions:
+        functions[OBJECTS] = detector
 
     partial = None if target is None else _make_partial(target)
     try:
@@ -137,7 +158,7 @@ def measure(
                 for fresh in chunk:
                     rows[fresh.image_id] = known.complete(fresh)
         ordered = [rows.get(i) or Row(i, error="the source no longer has it") for i in ids]
-        if object_counts is not None and any(m.name == _OBJECTS for m in chosen):
+        if object_counts is not None and any(m.name == OBJECTS for m in chosen):
             for row in ordered:
                 _annotate(row, object_counts.get(row.image_id))
         table = to_table(ordered, about, dataset)
@@ -166,9 +187,9 @@ def read_complexity(path: str | Path) -> pd.DataFrame:
     DataFrame
         As `measure` returns it. ``attrs["optik"]`` says what the numbers rest on:
         ``policy`` (version of the image policy), ``metrics`` (by name: ``version``,
-        ``parameters`` and ``source``, ``image`` or ``annotations``; the latter have neither
-        version nor parameters) and ``optik`` (version of the program). It is empty for a
-        CSV file.
+        ``parameters`` and ``source``: ``image``, ``detector`` or ``annotations``; the latter
+        have neither version nor parameters) and ``optik`` (version of the program). It is
+        empty for a CSV file.
 
     Raises
     ------
@@ -265,7 +286,9 @@ def _open(source: str | Path | ImageSource | Sequence[str | Path]) -> ImageSourc
     return parts[0] if len(parts) == 1 else _Joined(parts)
 
 
-def _about(metrics: Iterable[Metric], annotated: bool) -> dict[str, Any]:
+def _about(
+    metrics: Iterable[Metric], annotated: bool, detector: Detector | None = None
+) -> dict[str, Any]:
     """Everything that the numbers of a table rest on; see `read_complexity`."""
     try:
         version = metadata.version("optik")
@@ -273,8 +296,10 @@ def _about(metrics: Iterable[Metric], annotated: bool) -> dict[str, Any]:
         version = "unknown"
     entries: dict[str, object] = {}
     for item in metrics:
-        if annotated and item.name == _OBJECTS:
+        if annotated and item.name == OBJECTS:
             entries[item.name] = {"version": None, "parameters": {}, "source": "annotations"}
+        elif detector is not None and item.name == OBJECTS:
+            entries[item.name] = detector.entry()
         else:
             entries[item.name] = {
                 "version": item.version,
@@ -380,9 +405,9 @@ def _chunks(
 
 def _annotate(row: Row, count: float | None) -> None:
     if count is not None and math.isfinite(count):
-        row.values[_OBJECTS] = float(count)
+        row.values[OBJECTS] = float(count)
     else:
-        row.reasons[_OBJECTS] = "no annotation for this image"
+        row.reasons[OBJECTS] = "no annotation for this image"
 
 
 def _write_part(partial: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
