@@ -307,6 +307,10 @@ class Manifest(Block):
     title: Text = Field(description="one line")
     license: Text = Field(description="of the data")
     citation: str | None = Field(None, description="how to cite the data")
+    fetch: Text | None = Field(
+        None,
+        description="what to fetch, and from where; said by `optik check` while data are missing",
+    )
     data_root: str | Package = Field(
         ".",
         description="folder, relative to the manifest; ${VAR} is an environment variable; "

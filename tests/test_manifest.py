@@ -100,7 +100,8 @@ def test_design_example_is_understood(tmp_path: Path) -> None:
         (("{metric: edge_density}", "{metric: edge_density, curve: cubic}"), "M, line 10: "
          "analysis.primary.curve: must be 'saturated', not the text 'cubic'"),
         (("path: samples.csv", "path: samples.csv\n  format: gqla"), "M, line 9: samples.format: "
-         "unknown samples format 'gqla'; this version knows table, easy-vqa, nlvr"),
+         "unknown samples format 'gqla' (did you mean 'gqa'?); this version knows table, easy-vqa, "
+         "nlvr, vqa-v2, ok-vqa"),
         (("name: tiny", "name: tiny\nscorer: exakt"), "M, line 3: scorer: unknown scorer 'exakt' "
          "(did you mean 'exact'?)"),
         (("name: tiny", "name: tiny\nname: other"), "M, line 3: name is given twice (first in line "

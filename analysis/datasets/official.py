@@ -48,7 +48,14 @@ def load_json_lines(path: Path) -> list[Any]:
         A line is not JSON; the first is named.
     """
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not JSON Lines ({error}); fetch the file again, unpacked, or correct the path"
+        ) from error
+    # Not splitlines: texts may have other line separators than \n in them.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 rows.append(json.loads(line))
