@@ -17,7 +17,7 @@ from pathlib import Path
 import analysis
 from analysis import schemas
 from analysis.manifest import json_schema
-from analysis.report import robustness_tables, worth_frames
+from analysis.report import robustness_tables, worth_frames, yes_no_table
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- demo:begin -->\n```text\n).*?(```\n<!-- demo:end -->)", re.DOTALL)
@@ -49,13 +49,17 @@ def tables_page() -> str:
             lines.append(f"| `{column.name}` | {kind} | {needed} | {empty} | {meaning} |")
     lines += [
         "",
-        "# Tables of what k is worth, and of other choices",
+        "# Tables of what k is worth, of other choices, and of yes/no replies",
         "",
         "CSV files in a run's `tables/`, one row per metric × model × what comes next in their "
         "columns; definitions in [method.md](method.md). Written from "
-        "`analysis/report/worth_frames.py` and `robustness_tables.py`.",
+        "`analysis/report/worth_frames.py`, `robustness_tables.py` and `yes_no_table.py`.",
     ]
-    meanings = {**worth_frames.MEANINGS, **robustness_tables.MEANINGS}
+    meanings = {
+        **worth_frames.MEANINGS,
+        **robustness_tables.MEANINGS,
+        **yes_no_table.MEANINGS,
+    }
     for name, columns in meanings.items():
         lines += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
         lines += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]

@@ -206,6 +206,17 @@ def test_docvqa(shipped: Shipped) -> None:
     }
 
 
+def test_infographicvqa_has_another_key_for_the_image(copy: Any) -> None:
+    folder, study = copy("docvqa")
+
+    def rename(content: Any) -> None:
+        for row in content["data"]:
+            row["image_local_name"] = row.pop("image").removeprefix("documents/")
+
+    change(folder / "val_v1.0_withQT.json", rename)
+    assert [row["image_id"] for row in rows(study)] == ["pybv0228_81.png", "xnbl0037_1.png"]
+
+
 def test_hf_parquet_knows_equal_images(shipped: Shipped) -> None:
     made = rows(shipped("hf_parquet"))
     assert [row["sample_id"] for row in made] == ["34602", "34603", "34604"]
@@ -529,6 +540,12 @@ def test_image_names_may_be_given(copy: Any) -> None:
         named("a.jpg")
     with pytest.raises(InputError, match=r"does not fit image id 42 .*write \{image_id\}"):
         named("{image_id}_{split}.jpg")
+
+
+def test_the_docs_show_what_check_says_of_the_fixture(shipped: Shipped) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "your_data.md").read_text(encoding="utf-8")
+    for finding in inspect(shipped("vqa_v2"))[1:5]:
+        assert f"  {finding.level:<8} {finding.where}: {finding.what}\n" in page
 
 
 def test_every_reader_is_in_the_docs() -> None:
