@@ -14,6 +14,8 @@ from complexity.errors import InputError
 _CHUNK = 1 << 20
 # A mistake this far from the end of what has been read is not a value cut in two.
 _FAR = 1 << 16
+# What may follow a whole value.
+_AFTER = frozenset(" \t\n\r,:]}")
 _DECODER = json.JSONDecoder()
 _WHITE = re.compile(r"[ \t\n\r]*")
 
@@ -141,8 +143,9 @@ class _Reader:
                 if self._ended or (far and not error.msg.startswith("Unterminated string")):
                     raise
             else:
-                # What follows must be seen: of a number the rest may be unread.
-                if end < len(self._text) or self._ended:
+                # What follows must be seen: of a number (1 of 1.5) the rest may be unread.
+                rest = self._text[end : end + 1]
+                if self._ended or rest in _AFTER or len(self._text) - end > _FAR:
                     self._at = end
                     if self.peek() == ":":
                         self._at += 1

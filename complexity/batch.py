@@ -188,8 +188,8 @@ def read_complexity(path: str | Path) -> pd.DataFrame:
         As `measure` returns it. ``attrs["optik"]`` says what the numbers rest on:
         ``policy`` (version of the image policy), ``metrics`` (by name: ``version``,
         ``parameters`` and ``source``: ``image``, ``detector`` or ``annotations``; the latter
-        have neither version nor parameters) and ``optik`` (version of the program). It is
-        empty for a CSV file.
+        have neither version nor parameters), ``optik`` (version of the program) and, with a
+        detector, ``onnxruntime`` (its version). It is empty for a CSV file.
 
     Raises
     ------
@@ -306,7 +306,8 @@ def _about(
                 "parameters": plain(item.parameters),
                 "source": "image",
             }
-    return {"policy": image.POLICY_VERSION, "metrics": entries, "optik": version}
+    about = {"policy": image.POLICY_VERSION, "metrics": entries, "optik": version}
+    return about if detector is None else about | {"onnxruntime": detector.runtime()}
 
 
 def _plan(

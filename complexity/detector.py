@@ -142,6 +142,10 @@ class Detector:
         }
         return {"version": VERSION, "parameters": parameters, "source": "detector"}
 
+    def runtime(self) -> str:
+        """Name the version of onnxruntime that runs it."""
+        return str(_runtime().__version__)
+
     def describe(self) -> str:
         """Say in a line what was recognised and chosen."""
         kept = "as it suppresses itself" if self.nms is None else f"suppressed above {self.nms:g}"

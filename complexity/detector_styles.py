@@ -256,22 +256,25 @@ def decode(
     table = _table(outputs, named)
     if table is None:
         raise NotScores(f"the outputs changed to {shown(outputs)}")
-    values = np.asarray(table, dtype=np.float64)
     if style == "end-to-end":
+        values = np.asarray(table, dtype=np.float64)
         return _least(Detections(values[:, :4], values[:, 4], _whole(values[:, 5])), least)
+    values = table  # left as it is: only what is kept is worth a copy in double precision
     if style == "yolov8":
         values = values.T if values.shape[0] < values.shape[1] else values
     first = 5 if style == "yolov5" else 4
     chances = values[:, first : None if named is None else first + named]
-    corners = _corners(values[:, :4])
+    best = _best(values[:, :4], chances)
+    scores = np.asarray(best.scores, dtype=np.float64)
     if style == "yolov5":
-        _check(chances)
         _check(values[:, 4])
-        chances = chances * values[:, 4:5]
-    return _least(_best(corners, chances), least)
+        scores = scores * values[:, 4]
+    best = _least(Detections(best.boxes, scores, best.classes), least)
+    boxes = _corners(np.asarray(best.boxes, dtype=np.float64))
+    return Detections(boxes, best.scores, best.classes)
 
 
-def _best(boxes: Floats, chances: Floats) -> Detections:
+def _best(boxes: NDArray[Any], chances: NDArray[Any]) -> Detections:
     _check(chances)
     if chances.shape[1] == 0:
         raise NotScores("the model has no class but 'no object'")
@@ -283,13 +286,12 @@ def _least(found: Detections, least: float) -> Detections:
     return found.take(found.scores >= least)
 
 
-def _check(scores: Floats) -> None:
-    # A thousandth for rounding in half precision.
-    wrong = ~((scores >= -1e-3) & (scores <= 1 + 1e-3))
-    if wrong.any():
-        raise NotScores(
-            f"scores of the detector lie outside [0, 1] ({listing(np.unique(scores[wrong])[:3])})"
-        )
+def _check(scores: NDArray[Any]) -> None:
+    # A thousandth for rounding in half precision. NaN is neither within nor outside.
+    if scores.size and not (scores.min() >= -1e-3 and scores.max() <= 1 + 1e-3):
+        wrong = ~((scores >= -1e-3) & (scores <= 1 + 1e-3))
+        said = listing((f"{value:g}" for value in np.unique(scores[wrong])), shown=3)
+        raise NotScores(f"scores of the detector lie outside [0, 1] ({said})")
 
 
 def _whole(labels: NDArray[Any]) -> Whole:

@@ -109,8 +109,8 @@ def test_design_example_is_understood(tmp_path: Path) -> None:
          "(did you mean 'exact'?)"),
         (("name: tiny", "name: tiny\nname: other"), "M, line 3: name is given twice (first in line "
          "2); keep one of them"),
-        (("name: tiny", "name: tiny\nobject_count: {from: detector}"), "M, line 3: "
-         "object_count.from: must be 'annotations' or 'proto', not the text 'detector'"),
+        (("name: tiny", "name: tiny\nobject_count: {from: detektor}"), "M, line 3: "
+         "object_count.from: must be 'annotations', 'detector' or 'proto', not the text "),
         (("name: tiny", "name: tiny\nobject_count: {from: annotations}"), "line 3: object_count: "
          "from: annotations needs 'column'"),
         (("name: tiny", "name: tiny\ndata_root: {pakage: x}"), "line 3: data_root.pakage: unknown "

@@ -70,6 +70,11 @@ def object_count(image: PreparedImage) -> float:
     measure of clutter, not of objects. It depends on the size of the image, which the image
     policy bounds.
 
+    This is the source without any model. In its place the count can come from annotations (a
+    column, COCO instances, CLEVR scenes, NLVR) or from an ONNX detector: ``object_count`` in a
+    study's manifest, ``--detector`` of ``optik measure``. A table's column
+    ``object_count_source`` says which it was.
+
     Parameters
     ----------
     image : PreparedImage
