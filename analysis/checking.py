@@ -81,13 +81,17 @@ def _findings(study: Study) -> Iterator[Finding]:
     try:
         study.root  # noqa: B018 (looked up for what it raises)
     except InputError as error:
-        yield Finding("missing", str(error), "data_root")
+        yield Finding("missing", str(error), "data_root", study.manifest.fetch or "")
         if not study.manifest.results:
             yield Finding("missing", "no per-k results yet", "results", GET_RESULTS)
         yield Finding("note", "nothing else can be checked without the data", "data_root")
         return
     yield Finding("ok", str(study.root), "data_root")
 
+    absent = [item for item in study.data_files() if not item.exists]
+    if absent and study.manifest.fetch:
+        keys = listing(f"{item.key} ({item.path})" for item in absent)
+        yield Finding("missing", f"not there: {keys}", "data_root", study.manifest.fetch)
     images, found = _try(lambda: study.image_source().ids(), "images.source")
     yield from found
     if images is not None:

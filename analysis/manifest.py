@@ -207,6 +207,8 @@ class Study:
         there = fixed.exists() if fixed == source else any(True for _ in _glob(source))
         found = [DataFile("images.source", fixed, there)]
         named: list[tuple[str, Place]] = [(self.manifest.samples.path, ("samples", "path"))]
+        if self.manifest.samples.annotations is not None:
+            named.append((self.manifest.samples.annotations, ("samples", "annotations")))
         counts = self.manifest.object_count
         for key, text in (("path", counts.path), ("model", counts.model)):
             if text is not None:

@@ -43,8 +43,18 @@ class Images(Block):
 class Samples(Block):
     """Where the questions are."""
 
-    format: str = Field("table", description="reader: table, easy-vqa, nlvr")
-    path: Text = Field(description="file, relative to data_root")
+    format: str = Field(
+        "table", description="reader: table, vqa-v2, gqa, clevr, … (docs/your_data.md)"
+    )
+    path: Text = Field(description="file (of some formats several: a glob), relative to data_root")
+    annotations: Text | None = Field(
+        None, description="vqa-v2: the file with the answers; gqa: scene graphs, for object counts"
+    )
+    image_name: Text | None = Field(
+        None,
+        description="how image files are called where questions have numbers only, such as "
+        "COCO_val2014_{image_id:012d}.jpg",
+    )
     columns: dict[str, Text] = Field(
         default_factory=dict, description="our column name: the file's"
     )
@@ -297,6 +307,10 @@ class Manifest(Block):
     title: Text = Field(description="one line")
     license: Text = Field(description="of the data")
     citation: str | None = Field(None, description="how to cite the data")
+    fetch: Text | None = Field(
+        None,
+        description="what to fetch, and from where; said by `optik check` while data are missing",
+    )
     data_root: str | Package = Field(
         ".",
         description="folder, relative to the manifest; ${VAR} is an environment variable; "

@@ -242,7 +242,11 @@ def _stages(
 
     results, latency = data.results, data.latency
     timed = {"content": _content(study, "latency"), "entries": entries["latency"]}
-    scored = {"content": _content(study, "results"), "entries": entries["results"]}
+    scored = {
+        "content": _content(study, "results"),
+        "entries": entries["results"],
+        "scorer": manifest.scorer,
+    }
     record.stage(
         "join",
         {**cut, "results": scored, "latency": timed},

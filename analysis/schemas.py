@@ -109,6 +109,7 @@ SAMPLES = TableSchema(
         _IMAGE,
         Column("question", "text", "the question as the model is asked it", blank=True),
         Column("answers", "texts", "the accepted answers; a single text becomes a list of one"),
+        Column("options", "texts", "the options A, B, … of multiple choice", needed=False),
         Column("question_type", "text", "kind of question", needed=False, nullable=True),
         Column("n_objects", "number", "objects in the scene", needed=False, nullable=True, low=0),
     ),

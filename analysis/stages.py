@@ -104,7 +104,10 @@ def join_tables(
     notes: Mapping[str, object],
     folder: Path,
 ) -> list[Path]:
-    """Join everything by its keys; writes `table.parquet` and `join.json`."""
+    """Join everything by its keys; writes `table.parquet` and `join.json`.
+
+    Yes/no replies are summed up as their benchmark does, in `tables/yes_no`.
+    """
     analysis = study.manifest.analysis
     choice = None if analysis.latency is None else (analysis.latency.device, analysis.latency.phase)
     joined = join(
@@ -120,6 +123,10 @@ def join_tables(
     outputs = [folder / TABLE, folder / JOIN]
     tables.write_table(joined.table, outputs[0], ANALYSIS)
     write_json(outputs[1], {**joined.report.to_dict(), "reading": notes})
+    if study.manifest.scorer == "yes-no":
+        from analysis.report.yes_no_table import write_yes_no
+
+        outputs += write_yes_no(results, samples, folder / "tables")
     return outputs
 
 

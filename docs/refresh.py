@@ -18,7 +18,7 @@ from pathlib import Path
 import analysis
 from analysis import schemas
 from analysis.manifest import json_schema
-from analysis.report import robustness_tables, side_by_side, worth_frames
+from analysis.report import robustness_tables, side_by_side, worth_frames, yes_no_table
 
 ROOT = Path(__file__).parents[1]
 METHODS = ROOT / "docs" / "methods_side_by_side.md"
@@ -52,16 +52,18 @@ def tables_page() -> str:
             lines.append(f"| `{column.name}` | {kind} | {needed} | {empty} | {meaning} |")
     lines += [
         "",
-        "# Tables of what k is worth, of other choices, and of methods",
+        "# Tables of what k is worth, of other choices, of methods, and of yes/no replies",
         "",
         "CSV files in a run's `tables/`, one row per metric × model × what comes next in their "
         "columns; definitions in [method.md](method.md). Written from "
-        "`analysis/report/worth_frames.py`, `robustness_tables.py` and `side_by_side.py`.",
+        "`analysis/report/worth_frames.py`, `robustness_tables.py`, `side_by_side.py` and "
+        "`yes_no_table.py`.",
     ]
     meanings = {
         **worth_frames.MEANINGS,
         **robustness_tables.MEANINGS,
         "methods_side_by_side": side_by_side.MEANINGS,
+        **yes_no_table.MEANINGS,
     }
     for name, columns in meanings.items():
         lines += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.cli import app
+from analysis.studies import shipped
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,7 +151,7 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.split() == [str(target), "easy_vqa", "nlvr", "shapes", "shapes"]
+    assert done.stdout.split() == [str(target), *shipped(), "shapes"]
 
 
 def test_the_page_of_tables_is_the_schemas(root: Path) -> None:

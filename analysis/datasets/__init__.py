@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.datasets import easy_vqa, nlvr, table
+from analysis.datasets import (
+    chartqa,
+    clevr,
+    docvqa,
+    easy_vqa,
+    gqa,
+    hf_parquet,
+    nlvr,
+    pope,
+    table,
+    textvqa,
+    vizwiz,
+    vqa_v2,
+)
 from analysis.frames import name_rows, read_as, texts
 from analysis.schemas import SAMPLES
 from analysis.validation import check
@@ -21,6 +34,16 @@ READERS: dict[str, Callable[[Study], pd.DataFrame]] = {
     "table": table.read,
     "easy-vqa": easy_vqa.read,
     "nlvr": nlvr.read,
+    "vqa-v2": vqa_v2.read,
+    "ok-vqa": vqa_v2.read,
+    "textvqa": textvqa.read,
+    "vizwiz": vizwiz.read,
+    "gqa": gqa.read,
+    "clevr": clevr.read,
+    "chartqa": chartqa.read,
+    "docvqa": docvqa.read,
+    "pope": pope.read,
+    "hf-parquet": hf_parquet.read,
 }
 """Format of a manifest's `samples` to its reader.
 
