@@ -33,7 +33,7 @@ TABLE = "table.parquet"
 JOIN = "join.json"
 DEFAULT_BUCKETS = 3
 ROBUSTNESS = "robustness.json"
-#: Secondary metrics without an answer, with the reason.
+#: Secondary metrics, and models by metric, without an answer, with the reason.
 SET_ASIDE = "fits/set_aside.json"
 
 
@@ -152,6 +152,10 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 raise
             set_aside[metric] = str(error)
             continue
+        for model, why in found.unanswered.items():
+            if metric == analysis.primary.metric and model == analysis.primary.model:
+                raise InputError(f"model '{model}' cannot be answered by {metric}: {why}")
+            set_aside[f"{model} by {metric}"] = why
         answers[metric] = [answer.to_dict() for answer in found]
         fits[metric] = [
             {"model": answer.model, "metric": metric, **fitted.to_json()}

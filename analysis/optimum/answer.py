@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
-from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
+from analysis.optimum.gains import Gain, SingleK
 from analysis.optimum.quadratic import BOOTSTRAP_METHOD, UNIT, Z95, Quadratic
 
 
@@ -47,6 +47,11 @@ class Optimum:
         Bootstrap share of every k.
     tied : tuple of int
         Every k with the accuracy of `k`, itself included.
+    set_method : str
+        How `set` was obtained.
+    set_bootstrap : tuple of int
+        The same set by a bootstrap max-T (whole images, studentised in every resample), as a
+        check.
     """
 
     bucket: str
@@ -57,6 +62,8 @@ class Optimum:
     set: tuple[int, ...]
     shares: dict[int, float]
     tied: tuple[int, ...]
+    set_method: str = ""
+    set_bootstrap: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,8 @@ class ShiftAnswer:
         What the reader must know.
     fits : tuple of CurveFit
         The regressions behind it, for the coefficient tables.
+    gains_method : str
+        How the intervals of `gains` were obtained.
     """
 
     model: str
@@ -144,6 +153,7 @@ class ShiftAnswer:
     quadratic_shown: bool
     warnings: tuple[str, ...]
     fits: tuple[CurveFit, ...]
+    gains_method: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Spell the answer as ``optik shift --json`` prints it."""
@@ -184,7 +194,7 @@ class ShiftAnswer:
             "single_k": asdict(self.single),
             "equivalence": asdict(self.equivalence),
             "gains": [asdict(item) for item in self.gains],
-            "gains_method": GAINS_METHOD,
+            "gains_method": self.gains_method,
             "overall": _spelled(self.overall),
             "optimum": [_spelled(item) for item in self.optimum],
             "along": [_spelled(item) for item in self.along],

@@ -129,13 +129,19 @@ def ends_of(values: Array, share: float) -> tuple[NDArray[np.bool_], NDArray[np.
     return low, high
 
 
+def has_two_ends(values: Array, share: float) -> bool:
+    """Whether `ends_of` gives two groups of two or more images that share none."""
+    low, high = ends_of(values, share)
+    return min(int(low.sum()), int(high.sum())) >= 2 and not bool((low & high).any())
+
+
 def _at_ends(
     spec: Specification, cells: Cells, values: Array, rng: np.random.Generator, alpha: float
 ) -> Verdict | None:
     from scipy.linalg import block_diag
 
     masks = ends_of(values, SHARES[spec.ends])
-    if min(mask.sum() for mask in masks) < 2 or (masks[0] & masks[1]).any():
+    if not has_two_ends(values, SHARES[spec.ends]):
         return None
     ends = [cells.take(mask) for mask in masks]
     found = common_optimum(
