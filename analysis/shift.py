@@ -105,7 +105,7 @@ def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) ->
             raise InputError(f"column '{name}' holds text; it must be numbers.{more}")
     for name in ("model", "image_id", "sample_id"):
         _refuse(rows, rows[name].isna(), name, "is empty; fill it in or leave the row out")
-    _refuse(rows, np.isinf(rows[metric].astype(float)), metric, "must be finite, or empty")
+    _refuse(rows, rows[metric].astype(float).abs() == np.inf, metric, "must be finite, or empty")
     _refuse(rows, (rows["score"] < 0) | (rows["score"] > 1), "score", "must lie in [0, 1]")
     _refuse(rows, rows["k"].isna() | (rows["k"] < 1) | (rows["k"] % 1 != 0), "k", "must be 1, 2, …")
     _refuse(rows, rows["k"] > LARGEST_K, "k", "counts experts: it cannot be that large")

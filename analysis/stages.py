@@ -156,7 +156,11 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
             if metric == analysis.primary.metric and model == analysis.primary.model:
                 raise InputError(f"model '{model}' cannot be answered by {metric}: {why}")
             set_aside[f"{model} by {metric}"] = why
-        answers[metric] = [answer.to_dict() for answer in found]
+        # How the buckets came about is part of what an answer rests on (ties that merged some).
+        said = tuple(read_buckets(folder)[metric]["notes"])
+        answers[metric] = [
+            {**answer.to_dict(), "warnings": (*said, *answer.warnings)} for answer in found
+        ]
         fits[metric] = [
             {"model": answer.model, "metric": metric, **fitted.to_json()}
             for answer in found

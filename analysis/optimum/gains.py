@@ -87,6 +87,7 @@ def gains(
     reference: int,
     rng: np.random.Generator,
     method: Reference = SETS_BY,
+    n_draws: int | None = None,
 ) -> tuple[Gain, ...]:
     """Compare every k with a reference k, by group and between the two ends.
 
@@ -108,13 +109,15 @@ def gains(
         The source of the draws behind the simultaneous intervals.
     method : {"t", "bootstrap", "multiplier", "rademacher"}
         Where the critical values come from (`analysis.optimum.max_t`).
+    n_draws : int, optional
+        Draws behind them; the method's own number when left out.
 
     Returns
     -------
     tuple of Gain
         Group by group, then the difference of the ends.
     """
-    drawn = {name: mean_draws(part, method, rng) for name, part in groups.items()}
+    drawn = {name: mean_draws(part, method, rng, n_draws) for name, part in groups.items()}
     found: list[Gain] = []
     for name, part in groups.items():
         critical = drawn[name].critical_value(LEVEL)

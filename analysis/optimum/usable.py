@@ -44,9 +44,9 @@ def check_complexity(values: pd.Series, metric: str) -> None:
         )
     if known.nunique() < 2:
         raise InputError(
-            f"{metric} has the same value ({known.iloc[0]:g}) on every image that has results, "
-            "so nothing can shift with it. Choose another metric (--complexity, or "
-            "analysis.metrics)."
+            f"{metric} has the same value on every image that has results "
+            f"({known.iloc[0]:g}), so nothing can shift with it. Choose another metric "
+            "(--complexity, or analysis.metrics)."
         )
     spread = float(known.max() / 2 - known.min() / 2)
     if not SMALLEST < spread < LARGEST:
