@@ -105,21 +105,26 @@ def share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Lay the results out as Markdown."""
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Lay the results out as Markdown: the sets, then the intervals of gains."""
     names = get_args(Reference)
-    head = ["scenario", "images", "accuracy of the best"]
-    head += [f"kept, {n}" for n in names] + [f"size, {n}" for n in names]
-    head += [f"gains, {n}" for n in names] + [f"± {n}" for n in names]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = [["scenario", "images", *(f"kept, {n}" for n in names), *(f"size, {n}" for n in names)]]
     for r in rows:
-        cells = [r["name"], f"{r['n_images']:,}", share(r["accuracy"])]
-        for column in range(4):
-            for name in names:
-                value = r[name][column]
-                cells.append(share(value) if column in (0, 2) else f"{value:.2f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        kept = [share(r[name][0]) for name in names]
+        size = [f"{r[name][1]:.2f}" for name in names]
+        lines.append([r["name"], f"{r['n_images']:,}", *kept, *size])
+    gains = [["scenario", "images", *(f"fixed, {n}" for n in names)]]
+    gains[0] += [*(f"all pairs, {n}" for n in names), *(f"± {n}" for n in names[:2])]
+    for r in rows:
+        held = [share(r[name][i]) for i in (2, 3) for name in names]
+        half = [f"{r[name][4]:.1f}" for name in names[:2]]
+        gains.append([r["name"], f"{r['n_images']:,}", *held, *half])
+    return f"{_markdown(lines)}\n\n{_markdown(gains)}"
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
 
 
 def main() -> None:
@@ -143,8 +148,8 @@ def main() -> None:
                 print(rows[-1], flush=True)
                 chosen.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     order = list(SCENARIOS)
-    rows.sort(key=lambda r: (order.index(r["name"]), r["n_images"]))
-    print(table(rows))
+    rows.sort(key=lambda r: (r["n_images"], order.index(r["name"])))
+    print(tables(rows))
 
 
 if __name__ == "__main__":
