@@ -94,8 +94,8 @@ def gains(
     The reference is as a rule the k that is most accurate over all images: chosen after
     looking. Within a group the critical value therefore covers all pairs of k; over those with
     a fixed reference alone, intervals against the apparent best of k that tie hold together in
-    .84 to .89 of studies instead of .95 (`docs/sets_of_k.md`). The difference between the ends hardly
-    depends on which k is best over both, and keeps the fixed reference.
+    .84 to .89 of studies instead of .95 (`docs/sets_of_k.md`). The difference between the ends
+    hardly depends on which k is best over both, and keeps the fixed reference.
 
     Parameters
     ----------
