@@ -256,7 +256,8 @@ def shift(
         seed=seed,
     )
     if as_json:
-        typer.echo(to_json([answer.to_dict() for answer in answers]).rstrip())
+        spelled = [answer.to_dict() for answer in answers]
+        typer.echo(to_json([*spelled, *answers.unanswered_to_dicts(complexity)]).rstrip())
     else:
         typer.echo(shift_text(answers))
 

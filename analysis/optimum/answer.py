@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
-from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
+from analysis.optimum.gains import Gain, SingleK
 from analysis.optimum.optimum_at import BOOTSTRAP_METHOD, DELTA_METHOD
 from analysis.optimum.quadratic import NO_SIZE, UNIT, Z95, Quadratic
 from analysis.optimum.reported import ReportedTest
@@ -40,6 +40,11 @@ class Optimum:
         Bootstrap share of every k.
     tied : tuple of int
         Every k with the accuracy of `k`, itself included.
+    set_method : str
+        How `set` was obtained.
+    set_bootstrap : tuple of int
+        The same set by a bootstrap max-T (whole images, studentised in every resample), as a
+        check.
     """
 
     bucket: str
@@ -50,6 +55,8 @@ class Optimum:
     set: tuple[int, ...]
     shares: dict[int, float]
     tied: tuple[int, ...]
+    set_method: str = ""
+    set_bootstrap: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,8 @@ class ShiftAnswer:
         What the reader must know.
     fits : tuple of CurveFit
         The regressions behind it, for the coefficient tables.
+    gains_method : str
+        How the intervals of `gains` were obtained.
     rung : MixedModel or None
         The mixed model's opinion, where it was asked for.
     """
@@ -142,6 +151,7 @@ class ShiftAnswer:
     spline: Spline
     warnings: tuple[str, ...]
     fits: tuple[CurveFit, ...]
+    gains_method: str = ""
     rung: MixedModel | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -184,7 +194,7 @@ class ShiftAnswer:
             "single_k": asdict(self.single),
             "equivalence": asdict(self.equivalence),
             "gains": [asdict(item) for item in self.gains],
-            "gains_method": GAINS_METHOD,
+            "gains_method": self.gains_method,
             "overall": _spelled(self.overall),
             "optimum": [_spelled(item) for item in self.optimum],
             "along": [_spelled(item) for item in self.along],

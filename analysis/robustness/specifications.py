@@ -161,6 +161,12 @@ def outer_thirds(values: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return values <= low + width, values > high - width
 
 
+def has_two_ends(values: Array, share: float) -> bool:
+    """Whether `ends_of` gives two groups of two or more images that share none."""
+    low, high = ends_of(values, share)
+    return min(int(low.sum()), int(high.sum())) >= 2 and not bool((low & high).any())
+
+
 def _at_ends(
     spec: Specification, cells: Cells, values: Array, rng: np.random.Generator, alpha: float
 ) -> Verdict | None:
