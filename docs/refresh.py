@@ -18,7 +18,13 @@ from pathlib import Path
 import analysis
 from analysis import schemas
 from analysis.manifest import json_schema
-from analysis.report import robustness_tables, side_by_side, worth_frames, yes_no_table
+from analysis.report import (
+    robustness_tables,
+    side_by_side,
+    side_by_side_tables,
+    worth_frames,
+    yes_no_table,
+)
 
 ROOT = Path(__file__).parents[1]
 METHODS = ROOT / "docs" / "methods_side_by_side.md"
@@ -74,7 +80,7 @@ def tables_page() -> str:
 def methods_page(run: Path) -> str:
     """Put what each method says of the shapes study into its page."""
     answers = json.loads((run / "optimum" / "object_count.json").read_text(encoding="utf-8"))
-    table = side_by_side.page(answers)
+    table = side_by_side_tables.page(answers)
     text = METHODS.read_text(encoding="utf-8")
     return TABLE.sub(lambda match: match[1] + "\n" + table + "\n" + match[2], text)
 

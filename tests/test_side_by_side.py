@@ -13,7 +13,8 @@ from optimum_cases import simulate, tertiles
 
 from analysis.optimum import ShiftAnswer, analyse, cautions
 from analysis.report import side_by_side as table
-from analysis.report.side_by_side import side_by_side, write_side_by_side
+from analysis.report.side_by_side import side_by_side
+from analysis.report.side_by_side_tables import page, write_side_by_side
 from analysis.shift import shift_of_table, shift_text
 from complexity.files import to_json
 
@@ -107,9 +108,10 @@ def test_written_for_machines_and_readers(tmp_path: Path) -> None:
         text = path.read_text(encoding="utf-8")
         assert "nan" not in text.lower().split()
         assert "interaction, both scales" in text
-    page = table.page([one])
-    assert page.count("common k at both ends") == 3
-    assert "one-step image-cluster bootstrap" in page
+    text = page([one])
+    # Among the methods, in the results, and in the note.
+    assert text.count("common k at both ends") == 3
+    assert "one-step image-cluster bootstrap" in text
 
 
 # ---- methods that are no headline say so ------------------------------------------------

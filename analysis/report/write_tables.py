@@ -13,7 +13,7 @@ from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
 from analysis.report.robustness_tables import write_robustness_tables
-from analysis.report.side_by_side import write_side_by_side
+from analysis.report.side_by_side_tables import write_side_by_side
 from analysis.report.wide import across, plus_minus
 from analysis.report.worth_tables import write_worth_tables
 
