@@ -229,7 +229,7 @@ def _annotations(taken: Annotated, asked: Iterable[str]) -> Iterator[Finding]:
     if said["with_crowd"]:
         yield Finding(
             "note",
-            f"{said['with_crowd']:,} images have a crowd, outlined as a whole: they hold more "
+            f"images with a crowd, outlined as a whole: {said['with_crowd']:,}; they hold more "
             "objects than their count",
             "object_count",
         )

@@ -234,6 +234,10 @@ def shift(
     complexity: Annotated[str, typer.Option(help="Column with the complexity of the image.")],
     covariates: Annotated[str, typer.Option(help="Columns to adjust for, parted by commas.")] = "",
     buckets: Annotated[int, typer.Option(min=2, help="Quantile buckets over images.")] = 3,
+    mixed_model: Annotated[
+        bool,
+        typer.Option("--mixed-model/--no-mixed-model", help="Mixed logits as a second opinion."),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of bootstrap and Monte Carlo.")] = 20261123,
     as_json: AsJson = False,
 ) -> None:
@@ -244,10 +248,16 @@ def shift(
 
     names = [name.strip() for name in covariates.split(",") if name.strip()]
     answers = shift_of_table(
-        read_frame(table, text=KEYS), complexity, covariates=names, n_buckets=buckets, seed=seed
+        read_frame(table, text=KEYS),
+        complexity,
+        covariates=names,
+        n_buckets=buckets,
+        mixed_model=mixed_model,
+        seed=seed,
     )
     if as_json:
-        typer.echo(to_json([answer.to_dict() for answer in answers]).rstrip())
+        spelled = [answer.to_dict() for answer in answers]
+        typer.echo(to_json([*spelled, *answers.unanswered_to_dicts(complexity)]).rstrip())
     else:
         typer.echo(shift_text(answers))
 

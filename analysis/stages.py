@@ -36,7 +36,7 @@ TABLE = "table.parquet"
 JOIN = "join.json"
 DEFAULT_BUCKETS = 3
 ROBUSTNESS = "robustness.json"
-#: Secondary metrics without an answer, with the reason.
+#: Secondary metrics, and models by metric, without an answer, with the reason.
 SET_ASIDE = "fits/set_aside.json"
 
 
@@ -157,6 +157,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 covariates=[name for name in analysis.covariates if name != metric],
                 every_bucket=metric == analysis.primary.metric and unordered,
                 margin=analysis.margin,
+                mixed_model=metric == analysis.primary.metric,
                 seed=study.manifest.seed,
             )
         except InputError as error:
@@ -164,7 +165,15 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 raise
             set_aside[metric] = str(error)
             continue
-        answers[metric] = [answer.to_dict() for answer in found]
+        for model, why in found.unanswered.items():
+            if metric == analysis.primary.metric and model == analysis.primary.model:
+                raise InputError(f"model '{model}' cannot be answered by {metric}: {why}")
+            set_aside[f"{model} by {metric}"] = why
+        # How the buckets came about is part of what an answer rests on (ties that merged some).
+        said = tuple(read_buckets(folder)[metric]["notes"])
+        answers[metric] = [
+            {**answer.to_dict(), "warnings": (*said, *answer.warnings)} for answer in found
+        ]
         fits[metric] = [
             {"model": answer.model, "metric": metric, **fitted.to_json()}
             for answer in found

@@ -308,7 +308,7 @@ def test_check_tells_empty_images_from_those_not_annotated(tmp_path: Path) -> No
         "3 of 4 images are in the file, with 0 to 2 objects; 1 of them without any" in told.output
     )
     assert "1 image not in the file, so without a count: 000000000999.png" in told.output
-    assert "1 images have a crowd" in told.output
+    assert "images with a crowd, outlined as a whole: 1;" in told.output
 
 
 def test_several_files_are_one_and_must_agree(tmp_path: Path) -> None:
@@ -328,6 +328,9 @@ def test_several_files_are_one_and_must_agree(tmp_path: Path) -> None:
         "not_annotated": 0,
         "not_annotated_first": [],
     }
+    saved(tmp_path, "i_3.json", {"images": [{"id": 7}], "annotations": []})  # of another split
+    again = annotated(study, read_samples(study))
+    assert again == found
     other["images"].append({"id": 139, "file_name": "000000000139.jpg"})
     saved(tmp_path, "i_2.json", other)
     with pytest.raises(InputError, match=r"different counts for one image: 000000000139.png \(2"):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.counts import clevr, coco, nlvr
-from analysis.counts.matching import Annotated, Counted, match
+from analysis.counts.matching import Annotated, Counted, NoneFound, match
 from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def annotated(
         return None
     wanted = list(dict.fromkeys(samples["image_id"] if images is None else images))
     read, crowd = READERS[rule.format], rule.crowd or coco.CROWDS[0]
-    parts = [
-        match(read(path, crowd), wanted, str(path))
-        for path in study.files(rule.path, "object_count", "path")
-    ]
+    parts, refused = [], []
+    for path in study.files(rule.path, "object_count", "path"):
+        try:
+            parts.append(match(read(path, crowd), wanted, str(path)))
+        except NoneFound as error:  # fine beside a file that has them
+            refused.append(error)
+    if not parts:
+        raise refused[0]
     return _together(parts, study.at("object_count", "path"))
 
 

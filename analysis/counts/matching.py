@@ -16,6 +16,10 @@ Key = TypeVar("Key", bound=Hashable)
 _NUMBER = re.compile(r"(?:COCO_[a-z]+[0-9]{4}_)?([0-9]+)")
 
 
+class NoneFound(InputError):
+    """No image of the study is in the file."""
+
+
 @dataclass(frozen=True)
 class Counted:
     """What an annotation file says.
@@ -104,7 +108,7 @@ def match(counted: Counted, images: Collection[str], where: str) -> Annotated:
     Raises
     ------
     InputError
-        Two images of the study are one image of the file, or none is found.
+        Two images of the study are one image of the file; `NoneFound` where none is found.
     """
     names = {name: name for name in counted.counts}
     last = _unique((PurePosixPath(name).name, name) for name in names)
@@ -127,7 +131,7 @@ def match(counted: Counted, images: Collection[str], where: str) -> Annotated:
                 "with the folders that tell them apart"
             )
     if images and not found:
-        raise InputError(
+        raise NoneFound(
             f"{where}: none of the {len(images):,} images is in it: it has "
             f"{listing(map(repr, names), shown=3)}, the study "
             f"{listing(map(repr, images), shown=3)}; is it the file of this split?"
