@@ -28,8 +28,8 @@ AT = (-1.0, 0.0, 1.0)
 #: too often.
 RUNGS = rungs_of()[:3]
 #: Above this share of questions answered alike at every k nothing is fitted. In simulations with
-#: eight k the averaged accuracies of Laplace's fits are off by .01 to .02 with up to 62 % of
-#: such questions, by .03 to .18 with 72 to 91 %.
+#: eight k the averaged accuracies of Laplace's fits are off by .01 to .03 with up to 62 % of
+#: such questions, by .03 to .20 with 72 to 92 % (docs/mixed_model_opinion.md).
 TOO_CONSTANT = 0.7
 #: Averaged accuracies that miss the observed ones by more than this are warned of.
 MISS = 0.03
@@ -204,6 +204,11 @@ def why_not(data: CurveData, frame: pd.DataFrame, too_constant: float) -> str | 
         )
     if len(data.ks) < 3:
         return "the quadratic needs three values of k"
+    if frame["question"].nunique() == frame["image"].nunique():
+        return (
+            "not fitted: every image has one question, so that random effects of images and of "
+            "questions cannot be told apart (the image-clustered tests need no such split)"
+        )
     by_question = frame.groupby("question")["score"]
     share = float((by_question.max() == by_question.min()).mean())
     if share > too_constant:
