@@ -26,7 +26,7 @@ INTERACTION = (
     "once in up to {})"
 ).format(*map(_share, (INTERACTION_LOGIT, INTERACTION_PROBABILITY, INTERACTION_BOTH)))
 QUADRATIC = (
-    "no headline: where the best k did not move, simulated studies rejected in up to "
+    "no headline: where the top did not move, simulated studies rejected in up to "
     f"{_share(QUADRATIC_TEST)} (level .05), and in up to {_share(QUADRATIC_SHOWN)} while a size "
     "was given; the test of a common optimum decides"
 )
