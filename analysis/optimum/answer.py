@@ -172,6 +172,8 @@ class ShiftAnswer:
             "shift": {
                 "p": self.common.p,
                 "method": self.common.method,
+                "df": self._df_of_ends(),
+                "n_draws": self.common.n_draws,
                 "ends": self.ends,
                 "common_k": self.common.kept,
                 "p_by_k": {str(k): p for k, p in zip(self.ks, self.common.p_by_k, strict=True)},
@@ -189,10 +191,11 @@ class ShiftAnswer:
             else {
                 "p": self.common_curve.p,
                 "common_k": self.common_curve.kept,
-                "method": "the same test on the saturated regression at -1 and +1 SD",
+                "method": self.common_curve.method,
+                "df": self.fits[0].fit.n_clusters - 1,
             },
             "single_k": asdict(self.single),
-            "equivalence": asdict(self.equivalence),
+            "equivalence": {**asdict(self.equivalence), "df": self._df_of_ends()},
             "gains": [asdict(item) for item in self.gains],
             "gains_method": self.gains_method,
             "overall": _spelled(self.overall),
@@ -203,6 +206,10 @@ class ShiftAnswer:
             "spline": self.spline.to_dict(),
             "warnings": self.warnings,
         }
+
+    def _df_of_ends(self) -> list[int]:
+        """Degrees of freedom of the t at each end: its images less one."""
+        return [item.n_images - 1 for item in self.optimum if item.bucket in self.ends]
 
     def _quadratic(self) -> dict[str, object] | None:
         if self.quadratic is None:

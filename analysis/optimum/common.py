@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +139,9 @@ def common_on_curve(
 ) -> CommonOptimum:
     """Apply `common_optimum` to a regression's curves at -1 and +1 SD of complexity.
 
-    Both curves come from one fit, so their joint covariance is drawn at once. It uses every
-    image, and leans on the curve's changing linearly with complexity.
+    A level beyond the 5th or the 95th percentile of the rows is drawn in to it; `method` of the
+    result has the levels. Both curves come from one fit, so their joint covariance is drawn at
+    once. It uses every image, and leans on the curve's changing linearly with complexity.
 
     Parameters
     ----------
@@ -154,12 +155,14 @@ def common_on_curve(
         As for `common_optimum`.
     """
     # Never beyond the data: a skewed metric may have no image at -1 SD.
-    low, jac_low = averaged_curve(data, fitted, max(-1.0, float(np.quantile(data.c, 0.05))))
-    high, jac_high = averaged_curve(data, fitted, min(1.0, float(np.quantile(data.c, 0.95))))
+    c_low = max(-1.0, float(np.quantile(data.c, 0.05)))
+    c_high = min(1.0, float(np.quantile(data.c, 0.95)))
+    low, jac_low = averaged_curve(data, fitted, c_low)
+    high, jac_high = averaged_curve(data, fitted, c_high)
     jacobian = np.vstack([jac_low, jac_high])
     covariance = jacobian @ fitted.fit.cov @ jacobian.T
     ridge = np.eye(len(covariance)) / (2 * (len(data.k) / len(data.ks)) ** 2)
-    return common_optimum(
+    found = common_optimum(
         data.ks,
         [low, high],
         covariance + ridge,
@@ -167,6 +170,13 @@ def common_on_curve(
         rng,
         alpha=alpha,
         n_draws=n_draws,
+    )
+    scale = "" if fitted.link == "logit" else " on the probability scale"
+    return replace(
+        found,
+        method=(
+            f"the same test on the saturated regression{scale} at {c_low:+.3g} and {c_high:+.3g} SD"
+        ),
     )
 
 
