@@ -18,6 +18,8 @@ from complexity.errors import InputError, listing
 Array = NDArray[np.float64]
 #: Sums of the same answers in another order differ in the last bits: that is a tie.
 TIE = 1e-9
+#: Numbers held at once while resampling, so that many images fit in memory.
+AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,15 @@ class Cells:
         ridge = np.eye(len(self.ks)) / (2 * n_questions**2)
         return np.asarray(self.covariance() + ridge, dtype=np.float64)
 
+    def effective_images(self) -> float:
+        """Count the images of equal size that weigh on the means as unevenly as these do.
+
+        ``(sum n)^2 / sum n^2`` with n the questions of an image (Kish 1965, Survey Sampling,
+        section 11.7): G where all have as many, near 1 where one image has nearly all.
+        """
+        n = self.counts.max(axis=1)
+        return float(n.sum() ** 2 / (n**2).sum())
+
     def bootstrap_means(self, n_resamples: int, rng: np.random.Generator) -> Array:
         """Means of resampled sets of images, shape (n_resamples, K).
 
@@ -92,9 +103,14 @@ class Cells:
             The source of randomness.
         """
         n_images = len(self.images)
-        draws = rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
-        weights = draws.astype(np.float64)
-        return _ratio(weights @ self.sums, weights @ self.counts)
+        share = np.full(n_images, 1 / n_images)
+        step = max(AT_ONCE // n_images, 1)
+        means = []
+        for first in range(0, n_resamples, step):
+            draws = rng.multinomial(n_images, share, size=min(step, n_resamples - first))
+            weights = draws.astype(np.float64)
+            means.append(_ratio(weights @ self.sums, weights @ self.counts))
+        return np.concatenate(means)
 
 
 def cells_of(table: pd.DataFrame) -> Cells:

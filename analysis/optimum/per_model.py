@@ -49,6 +49,7 @@ from analysis.optimum.hypotheses import (
 from analysis.optimum.max_t import SETS_BY, Reference, best_set
 from analysis.optimum.permutation import permutation_test, strata_of
 from analysis.optimum.spline import spline_opinion
+from analysis.optimum.thin import steered, thin_groups
 from analysis.optimum.usable import check_complexity
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
@@ -61,7 +62,6 @@ SEED = 20261123
 N_BOOT = 2_000
 ALPHA = 0.05
 MARGIN = 0.01
-FEW_IMAGES = 30
 ALONG = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -128,7 +128,10 @@ def analyse(
     known = scored[metric].notna()
     lost = scored[~known].groupby("model", observed=True)["sample_id"].nunique()
     rows = scored[known]
+    # One order whatever the table's: sums in another order differ in the last bits.
     rows = rows.assign(image_id=rows["image_id"].astype(str))
+    models = rows["model"].unique()
+    rows = rows.sort_values(["image_id", "sample_id", "k"], kind="stable")
     labels = labels.rename(index=str)
     pairs = rows[["image_id", metric]].drop_duplicates()
     twice = pairs.loc[pairs["image_id"].duplicated(), "image_id"].unique()
@@ -146,11 +149,13 @@ def analyse(
     }
     answers: list[ShiftAnswer] = []
     unanswered: dict[str, str] = {}
-    present = [str(name) for name in rows["model"].unique()]
+    present = [str(name) for name in models]
     for name in table["model"].dropna().unique():
         if str(name) not in present:
             unanswered[str(name)] = f"none of its rows has both a score and {metric}."
-    for model, of_model in rows.groupby("model", sort=False, observed=True):
+    of_models = dict(iter(rows.groupby("model", sort=False, observed=True)))
+    for model in models:
+        of_model = of_models[model]
         if of_model["k"].nunique() < 2:
             unanswered[str(model)] = (
                 f"it has results at one k only (k = {of_model['k'].iloc[0]}): an optimal k needs "
@@ -255,16 +260,7 @@ def _one_model(
             f"bucket {listing(absent)} has no results of this model: the ends compared are "
             f"'{ends[0]}' and '{ends[-1]}'."
         )
-    few = [
-        f"'{name}' {len(part.images)}"
-        for name, part in groups.items()
-        if len(part.images) < FEW_IMAGES
-    ]
-    if few:
-        warnings.append(
-            f"few images (bucket {listing(few)}): intervals and p-values lean on normal "
-            f"approximations that want {FEW_IMAGES} or more a bucket."
-        )
+    warnings += thin_groups(groups)
     # Streams of their own: leaving one of these out does not change another's figures.
     resampling, shuffling, bending = rng.spawn(3)
     common = _common([groups[name] for name in ends], rng, alpha)
@@ -302,6 +298,11 @@ def _one_model(
     reasons = why_no_size(quadratic, lack_of_fit, optimum, ends, cells.ks, alpha)
     warnings += reasons
     spline, bent = spline_opinion(data, saturated, c, bending, alpha)
+    of_images = c.loc[list(cells.images)].to_numpy(dtype=np.float64)
+    permutation = permutation_test(
+        cells, of_images, strata_of(cells.images, rows, list(covariates)), shuffling
+    )
+    warnings += steered(of_images, cells.counts[:, 0], metric, permutation)
     usable = decisive.fit.converged and interaction_probability.p is not None
     return ShiftAnswer(
         model=model,
@@ -321,12 +322,7 @@ def _one_model(
         gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng, method),
         single=single_k([groups[name] for name in ends], rng, common.kept),
         equivalence=within_margin([groups[name] for name in ends], margin, alpha=alpha),
-        permutation=permutation_test(
-            cells,
-            c.loc[list(cells.images)].to_numpy(dtype=np.float64),
-            strata_of(cells.images, rows, list(covariates)),
-            shuffling,
-        ),
+        permutation=permutation,
         along=_along(data, decisive, by_image, c, rng, n_boot) if usable else (),
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,
