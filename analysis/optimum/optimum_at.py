@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.optimum.curves import CurveFit
+from analysis.optimum.resample import image_weights
 
 Array = NDArray[np.float64]
 #: Standardised complexities at which tops are given.
@@ -90,7 +91,7 @@ def resampled(fitted: CurveFit, rng: np.random.Generator, n_draws: int = RESAMPL
     """
     influence = fitted.fit.influence
     n = len(influence)
-    draws = rng.multinomial(n, np.full(n, 1 / n), size=n_draws) - 1.0
+    draws = image_weights(n, n_draws, rng) - 1.0
     resamples: Array = fitted.fit.params + draws @ influence
     return resamples
 
