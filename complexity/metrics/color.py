@@ -137,7 +137,7 @@ def _weighted(image: PreparedImage, bits: int) -> float:
 
 
 def _numbers(image: PreparedImage) -> list[dict[int, int]]:
-    """Number of distinct colours at each scale, by bits a channel."""
+    """Count distinct colours at each scale, by bits a channel."""
     from complexity.metrics.counting import distinct, occupied
 
     numbers = []

@@ -91,7 +91,7 @@ def rounded(sums: Array, bits: int, half_up: bool, out: Array) -> None:
 
 
 @compiled
-def distinct(table: Array, coarser: Array) -> tuple[int, int]:
+def distinct(table: Array, coarser: Array) -> Any:
     """Count what is marked in a table of 5 bits a channel, and what with 3 bits.
 
     ``coarser`` is the same table with its last two bits taken together, in 32-bit words.
@@ -134,7 +134,7 @@ def opponent_sums(planes: Array) -> tuple[int, int, int, int]:
 
 
 @compiled
-def sobel_sum(rows: Array, colours: int) -> float:
+def sobel_sum(rows: Array, colours: int) -> Any:
     """Sum of the lengths of 3 x 3 Sobel gradients, mirrored borders.
 
     ``rows`` has shape (h, w * colours): 8-bit levels, the colours of a pixel side by side.

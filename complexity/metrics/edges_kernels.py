@@ -40,7 +40,14 @@ def _slopes(gray: Array, y: int, line: Array, right: Array, down: Array, square:
 
 @compiled
 def _maxima(
-    above: Array, here: Array, below: Array, right: Array, down: Array, low: int, high: int, out: Array
+    above: Array,
+    here: Array,
+    below: Array,
+    right: Array,
+    down: Array,
+    low: int,
+    high: int,
+    out: Array,
 ) -> None:
     """Classify a row: 0, or WEAK or STRONG where the slope is a maximum along itself."""
     a1, a2, b1, b2 = above[1:], above[2:], below[1:], below[2:]

@@ -31,7 +31,6 @@ from complexity.metrics import felzenszwalb_kernels as kernels
 from complexity.metrics.felzenszwalb_kernels import Doubles, Indices
 from complexity.metrics.scratch import Scratch
 
-
 _scratch = Scratch()
 
 

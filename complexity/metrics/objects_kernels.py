@@ -83,7 +83,9 @@ def _copy(one: Array, two: Array) -> None:
 
 
 @compiled
-def _ends(whole: Array, near: Array, far: Array, steepest: Array, first: Array, second: Array) -> None:
+def _ends(
+    whole: Array, near: Array, far: Array, steepest: Array, first: Array, second: Array
+) -> None:
     """Say with ones and zeros which pixels, on a ramp steeper than before, take which end."""
     slack, base = np.float32(1.08), np.float32(4)
     for x in range(len(first)):
@@ -282,7 +284,12 @@ def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big:
             below[:] = np.float32(3e38)
         drop[1] = 0
         lost0, lost1, lost1_next, lost2, lost3, lost4 = (
-            drop[0], drop[1], drop[1, 1:], drop[2], drop[3], drop[4],
+            drop[0],
+            drop[1],
+            drop[1, 1:],
+            drop[2],
+            drop[3],
+            drop[4],
         )
         after = down[1:]
         for x in range(width - 1):
