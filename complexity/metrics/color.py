@@ -123,7 +123,7 @@ def colorfulness(image: PreparedImage) -> float:
     """
     from complexity.metrics.counting import opponent_sums
 
-    n = image.gray.size
+    n = image.rgb.size // 3
     red, red_squared, twice, twice_squared = opponent_sums(image.shared(rgb_planes))
     # In whole numbers up to here, so that a constant image has no spread at all.
     spread = (n * red_squared - red**2) + (n * twice_squared - twice**2) / 4
