@@ -149,11 +149,10 @@ def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
     boxes, side = mask.view(np.uint8), 1
     for size in sizes:
         step = size // side
-        height, width = (-(-length // step) * step for length in boxes.shape)
-        padded = np.zeros((height, width), dtype=np.uint8)
-        padded[: boxes.shape[0], : boxes.shape[1]] = boxes
-        columns = np.maximum.reduce([padded[:, i::step] for i in range(step)])
-        boxes, side = np.maximum.reduce([columns[i::step] for i in range(step)]), size
+        if boxes.shape[0] % step or boxes.shape[1] % step:
+            boxes = np.pad(boxes, [(0, -length % step) for length in boxes.shape])
+        rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
+        boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
         counts.append(int(np.count_nonzero(boxes)))
     return -_slope(np.log(np.array(sizes, dtype=float)), np.log(np.array(counts, dtype=float)))
 
@@ -208,7 +207,7 @@ def spectral_slope(image: PreparedImage) -> float:
         raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
     down, across, ring, weight = _rings(height, width)
     windowed = _scratch.shaped("windowed", gray.shape, np.float32)
-    window(gray, np.float32(gray.mean()), down[:, 0], across[0], windowed)
+    window(gray, np.float32(cv2.sumElems(gray)[0] / gray.size), down[:, 0], across[0], windowed)
     spectrum = fft.rfft2(windowed, overwrite_x=True)
     sums = np.zeros(len(weight))
     parts = spectrum.view(np.float32).reshape(height, -1, 2)
