@@ -7,7 +7,8 @@ category; every category then counts by the square root of its number of images.
 squared, the penalty a ridge on standardised features. Compared are ridge regressions on the
 seven metrics of the image policy's size alone, on all features, and on features chosen forward
 one by one. For each left-out category, penalty and number of features are chosen on the other
-six, by leaving out each of these in turn; the left-out category is looked at once. The form
+six, by leaving out each of these in turn (the largest penalty within .003 of the best mean
+correlation); the left-out category is looked at once. The form
 with the highest mean over left-out categories is fitted to everything.
 """
 
@@ -43,6 +44,8 @@ LITE = (
     "unique_colors_coarse",
     "jpeg_bpp",
 )
+#: A larger penalty is taken as long as it costs no more than this much correlation.
+TOLERANCE = 0.003
 LIMIT = 4.0
 FOLDS = 10
 
