@@ -208,13 +208,9 @@ def choose(data: Rated, form: str, categories: Sequence[int]) -> tuple[list[int]
     else:
         columns = [i for i in every if form == "all" or data.names[i] in LITE]
         candidates = [(columns, penalty) for penalty in PENALTIES]
-    return max(
-        (
-            (columns, penalty, m.left_out(columns, categories, penalty))
-            for columns, penalty in candidates
-        ),
-        key=lambda found: found[2],
-    )
+    found = [(c, penalty, m.left_out(c, categories, penalty)) for c, penalty in candidates]
+    enough = max(one[2] for one in found) - TOLERANCE
+    return max((one for one in found if one[2] >= enough), key=lambda one: (one[1], one[2]))
 
 
 def nested(data: Rated, form: str) -> tuple[Array, list[tuple[int, float]]]:
