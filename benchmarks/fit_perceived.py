@@ -346,7 +346,7 @@ def main() -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     written = {
-        "data": "SAVOIAS (Saraee, Jalal & Betke 2020, doi:10.1016/j.cviu.2020.102949), "
+        "data": "SAVOIAS (Saraee, Jalal & Betke 2018, doi:10.48550/arXiv.1810.01771), "
         f"{len(data.rating)} images in {len(CATEGORIES)} categories",
         "script": "benchmarks/fit_perceived.py",
         "commit": commit,

@@ -1,6 +1,6 @@
 """SAVOIAS as its public repository lays it out: images, and people's ratings of them.
 
-Saraee, Jalal & Betke 2020, doi:10.1016/j.cviu.2020.102949. The images are third parties' and
+Saraee, Jalal & Betke 2018, doi:10.48550/arXiv.1810.01771. The images are third parties' and
 may not be passed on: they are read from the user's own copy, and nothing of them is kept but
 numbers.
 """

@@ -80,8 +80,8 @@ _CALIBRATION = read_calibration(_TEXT)
     unit="rating, 0 to 100",
     range=(0.0, 100.0),
     summary="how complex people would rate the image: cheap features calibrated on ratings",
-    reference="fitted to the ratings of SAVOIAS: Saraee, Jalal & Betke 2020, Comput. Vis. Image "
-    "Underst. 195, doi:10.1016/j.cviu.2020.102949",
+    reference="fitted to the ratings of SAVOIAS: Saraee, Jalal & Betke 2018, "
+    "doi:10.48550/arXiv.1810.01771",
     parameters={
         "scales": [*SCALES],
         "terms": len(_CALIBRATION.names),

@@ -34,6 +34,8 @@ WEAK, STRONG, CHROMATIC = (30, 80), (80, 200), (15, 40)
 #: CIE L*a*b* units per pixel: of a steep gradient, of those that bound regions, of an even
 #: ground, of none that can be seen.
 STEEP, REGIONS, EVEN, NONE = 8.0, (2.0, 5.0), 1.5, 0.5
+#: Sum of gradients in a cell, per pixel of its side, at which its directions count by half.
+FAINT = 0.4
 #: Standard deviations of the two Gaussians of a blob detector, and the least contrast in L*.
 BLOB, LEAST_BLOB = (1.0, 1.6), 1.0
 
@@ -175,13 +177,15 @@ def _colour_features(view: _View) -> dict[str, float]:
     across, below = colour_borders(coarse, 2)
     shares = across / max(1, height * (width - 1)) + below / max(1, (height - 1) * width)
     cell = max(1, min(CELL, height, width))
-    # Entropy of directions within cells; a little of each, so that noise in flat cells is even.
-    directions = view.directions + 0.05 * cell
-    chance = directions / directions.sum(axis=1, keepdims=True)
+    # Entropy of directions within cells, less where there is next to no gradient to have one.
+    strength = view.directions.sum(axis=1, keepdims=True)
+    chance = view.directions / np.maximum(strength, 1e-9)
+    bits = -(chance * np.log2(np.where(chance > 0, chance, 1.0))).sum(axis=1)
+    counted = strength[:, 0] / (strength[:, 0] + FAINT * cell)
     found = {
         "colours": math.log2(distinct(occupied(view.lab, 5), 5, 5)),
         "colour_borders": shares / 2,
-        "local_directions": float(-(chance * np.log2(chance)).sum(axis=1).mean()),
+        "local_directions": float((bits * counted).mean()),
     }
     return _named(found, view.scale)
 
@@ -207,7 +211,7 @@ def _region_features(view: _View) -> dict[str, float]:
 def _sizes(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Pixels in each 4-connected piece."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
-    return stats[1:, cv2.CC_STAT_AREA].astype(np.float64)
+    return np.asarray(stats[1:, cv2.CC_STAT_AREA], dtype=np.float64)
 
 
 def _blobs(lab: Pixels) -> int:
