@@ -71,9 +71,8 @@ def table(
     head = " | ".join(f"{name} ({n})" for name, n in zip(CATEGORIES, counts, strict=True))
     lines = [f"| {kind} | {head} | mean |", "|---|" + "---:|" * (len(counts) + 1)]
     for name in metrics.columns[3:]:
-        if name != "perceived":
-            column = metrics[name].to_numpy(dtype=float)
-            lines.append(row(f"`{name}`", lambda i, c=column: agreement(c, i), counts))
+        column = metrics[name].to_numpy(dtype=float)
+        lines.append(row(f"`{name}`", lambda i, c=column: agreement(c, i), counts))
     for name, repeats in others.items():
         lines.append(
             row(
@@ -85,13 +84,15 @@ def table(
     return lines
 
 
-def predictions(metrics: pd.DataFrame, data: Rated) -> dict[str, list[Array]]:
+def predictions(data: Rated) -> dict[str, list[Array]]:
     """Predict ratings in four ways, from the least to the most demanding."""
     text = COEFFICIENTS.read_text(encoding="utf-8")
     about = json.loads(text)
-    columns = [data.names.index(name) for name in read_calibration(text).names]
+    shipped = read_calibration(text)
+    columns = [data.names.index(name) for name in shipped.names]
+    own = [shipped.rating(dict(zip(data.names, one, strict=True))) for one in data.values]
     return {
-        "`perceived` as shipped, in sample": [metrics["perceived"].to_numpy(dtype=float)],
+        "`perceived` as shipped, in sample": [np.array(own)],
         "one fit to all categories, cross-validated": [
             held_out(data, columns, about["penalty"], seed) for seed in SEEDS
         ],
@@ -110,7 +111,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, help="page whose marked part is replaced")
     options = parser.parse_args()
     metrics = measured(options.folder, options.keep)
-    found = predictions(metrics, as_rated(*features(options.folder, options.keep)))
+    found = predictions(as_rated(*features(options.folder, options.keep)))
     lines = [*table("Spearman", metrics, found), "", *table("Pearson", metrics, found)]
     if options.out is None:
         print("\n".join(lines))

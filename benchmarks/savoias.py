@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
-from complexity import measure
+from complexity import all_metrics, measure
 from complexity.image import prepare
 from complexity.metrics import perceived_features, perceived_kernels
 from complexity.metrics.perceived_features import features
@@ -29,7 +29,8 @@ CATEGORIES = {
     "Art": ("Art", "art"),
     "Suprem.": ("Suprematism", "sup"),
 }
-METRICS = ("all", "edge_density_median", "edge_density_high")
+# `perceived` follows from the features (see `terms`): fitted anew, it is not measured anew.
+METRICS = tuple(metric.name for metric in all_metrics() if metric.name != "perceived")
 
 
 def ratings(folder: Path) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def ratings(folder: Path) -> pd.DataFrame:
 
 
 def metrics(folder: Path, keep: Path) -> pd.DataFrame:
-    """Measure every metric on every rated image.
+    """Measure every metric but `perceived` on every rated image.
 
     Parameters
     ----------

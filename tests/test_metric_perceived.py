@@ -207,9 +207,9 @@ def test_features_at_their_means_give_the_intercept() -> None:
 
 
 def test_more_things_are_rated_more_complex() -> None:
-    values = [perceived(prepare_array(squares(count))) for count in (0, 1, 4, 16, 48)]
+    values = [perceived(prepare_array(squares(count))) for count in (1, 4, 16, 48)]
     assert values == sorted(values) and values[-1] > values[0] + 10
-    assert values[0] < 15
+    assert perceived(prepare_array(squares(0))) < 10
 
 
 def test_photographs_lie_where_photographs_do() -> None:

@@ -117,7 +117,8 @@ def perceived(image: PreparedImage) -> float:
     Returns
     -------
     float
-        In (0, 100); a constant image is near the low end, not at 0.
+        In (0, 100). A constant image is near the low end, not at 0, and not always below one
+        with a single thing in it.
 
     Raises
     ------
