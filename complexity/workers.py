@@ -98,7 +98,7 @@ def measure_image(task: Task, functions: Mapping[str, Function]) -> Row:
     row.width, row.height = image.width, image.height
     for name in task.missing if row.sha256 == task.sha256 else functions:
         try:
-            value = float(functions[name](image))
+            value = float(image.shared(functions[name]))
         except UndefinedMetric as error:
             row.reasons[name] = one_line(str(error))
         except Exception as error:

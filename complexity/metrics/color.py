@@ -118,7 +118,7 @@ def colorfulness(image: PreparedImage) -> float:
     Returns
     -------
     float
-        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 80
+        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 82
         highly colourful by people.
     """
     from complexity.metrics.counting import opponent_sums

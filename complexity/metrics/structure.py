@@ -30,7 +30,8 @@ _scratch = Scratch()
     unit="correlation",
     range=(0.0, 1.0),
     summary="larger of the mirror symmetries, left to right and top to bottom",
-    reference="Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), doi:10.1037/aca0000187",
+    reference="after Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), "
+    "doi:10.1037/aca0000187",
     presets=("lite", "all"),
 )
 def symmetry(image: PreparedImage) -> float:
@@ -39,6 +40,10 @@ def symmetry(image: PreparedImage) -> float:
     Pearson's correlation, over pixels of 8-bit gray, of the left half with the mirrored right
     half, and of the upper with the mirrored lower half (a middle line is left out); the larger
     absolute value of the two.
+
+    Mayer and Landwehr correlate the halves in this way, but in 2018 also move the axis by up to
+    5 % of the side and take the best; here it stays in the middle. The larger of the two
+    directions is our choice; they report both.
 
     As the value is absolute, a negative counts as symmetric. Only the two axes through the
     middle are tried, pixel by pixel: a symmetric thing off the middle, or slightly turned,
