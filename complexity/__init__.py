@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from complexity.batch import measure, read_complexity
+    from complexity.batch import Measured, measure, measure_into, read_complexity
     from complexity.buckets import Buckets, ConstantMetric, cut, from_column
     from complexity.errors import InputError
     from complexity.image import PreparedImage, UnreadableImage, prepare, prepare_array
@@ -27,6 +27,7 @@ _HOMES = {
     "ImageItem": "sources",
     "ImageSource": "sources",
     "InputError": "errors",
+    "Measured": "batch",
     "Metric": "registry",
     "PreparedImage": "image",
     "UndefinedMetric": "registry",
@@ -36,6 +37,7 @@ _HOMES = {
     "from_column": "buckets",
     "get": "registry",
     "measure": "batch",
+    "measure_into": "batch",
     "metric": "registry",
     "open_source": "sources",
     "prepare": "image",
@@ -50,6 +52,7 @@ __all__ = [
     "ImageItem",
     "ImageSource",
     "InputError",
+    "Measured",
     "Metric",
     "PreparedImage",
     "UndefinedMetric",
@@ -59,6 +62,7 @@ __all__ = [
     "from_column",
     "get",
     "measure",
+    "measure_into",
     "metric",
     "open_source",
     "prepare",

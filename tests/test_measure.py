@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from odd_metrics import deadly, fickle, slow, threads, width
 from PIL import Image
 
 from complexity import image as image_module
-from complexity import registry, rows, workers
+from complexity import one_image, registry, rows, workers
 from complexity.batch import measure, read_complexity
 from complexity.errors import InputError
+from complexity.files import sha256_file
 from complexity.image import PreparedImage, prepare
 from complexity.registry import Metric
 from complexity.sources import ImageItem
@@ -61,7 +63,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(data))
         return prepare(data)
 
-    monkeypatch.setattr(workers, "prepare", counting)
+    monkeypatch.setattr(one_image, "prepare", counting)
     return sizes
 
 
@@ -387,8 +389,15 @@ def test_parts_are_used_and_removed(images: Path, tmp_path: Path, decoded: list[
     measure(images, metrics=FAST, only=IDS[:3], out=out)
     partial = tmp_path / "c.parquet.partial"
     partial.mkdir()
-    out.rename(partial / "part-0.parquet")
-    (partial / ".part-1.99.tmp.parquet").write_bytes(b"what a killed writer leaves")
+    part = partial / "part-0.parquet"
+    shutil.copy(out, part)
+    (partial / "part-0.done").write_text(f"3 {sha256_file(part)}\n")
+    # What killed writers leave: a part without a marker, one that is torn, one not yet named.
+    shutil.copy(out, partial / "part-1.parquet")
+    (partial / "part-2.parquet").write_bytes(part.read_bytes()[:-1])
+    (partial / "part-2.done").write_text(f"3 {sha256_file(part)}\n")
+    (partial / ".part-3.99.tmp.parquet").write_bytes(b"")
+    out.unlink()
     decoded.clear()
     frame = measure(images, metrics=FAST, out=out)
     assert (frame.attrs["reused"], len(decoded)) == (3, 2)
@@ -523,8 +532,8 @@ def test_few_images_stay_in_this_process(
     def refuse(*args: object) -> Iterator[object]:
         raise RuntimeError("worker processes")
 
-    monkeypatch.setattr("complexity.batch.measure_apart", refuse)
-    monkeypatch.setattr("complexity.batch.cores", lambda: 2)
+    monkeypatch.setattr("complexity.run.measure_apart", refuse)
+    monkeypatch.setattr("complexity.run.cores", lambda: 2)
     register(width)
     folder = write_images(tmp_path / "i", 32)
     assert len(measure(folder, metrics=["width"], only=[f"{i:03d}.png" for i in range(31)])) == 31
@@ -554,11 +563,11 @@ def test_few_chunks_are_held_at_a_time(tmp_path: Path) -> None:
     path.write_bytes(png(30))
     drawn = 0
 
-    def chunks() -> Iterator[list[workers.Task]]:
+    def chunks() -> Iterator[list[one_image.Task]]:
         nonlocal drawn
         for n in range(40):
             drawn += 1
-            yield [workers.Task(ImageItem(str(n), path))]
+            yield [one_image.Task(ImageItem(str(n), path))]
 
     seen: list[str] = []
     for done in workers.measure_apart(chunks(), {"width": width}, 2):
@@ -570,11 +579,13 @@ def test_few_chunks_are_held_at_a_time(tmp_path: Path) -> None:
 def test_an_image_that_changes_under_the_run(tmp_path: Path, register: Register) -> None:
     path = tmp_path / "i.png"
     path.write_bytes(png(30))
-    task = workers.Task(ImageItem("i.png", path), ("b",), "the hash of other bytes")
-    row = workers.measure_image(task, {"a": width, "b": width})
+    task = one_image.Task(ImageItem("i.png", path), ("b",), "the hash of other bytes")
+    row = one_image.measure_image(task, {"a": width, "b": width})
     assert row.values == {"a": 30, "b": 30}
 
 
+# This checkout before any that is installed.
+PATHS = os.pathsep.join(map(str, [Path(__file__).parent, Path(__file__).parents[1]]))
 # No ``__main__`` guard: a worker that ran the script again would start workers of its own.
 SCRIPT = """
 import sys
@@ -604,7 +615,7 @@ def start(folder: Path, out: Path, *, stdin: bool = False) -> subprocess.Popen[b
             stdin=text if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PIDS": str(pids)},
+            env=os.environ | {"PYTHONPATH": PATHS, "PIDS": str(pids)},
             start_new_session=True,
         )
 
@@ -631,7 +642,7 @@ def workers_of(out: Path) -> list[int]:
 
 
 def parts(out: Path) -> list[Path]:
-    return list(out.with_name(out.name + ".partial").glob("part-*"))
+    return list(out.with_name(out.name + ".partial").glob("part-*.done"))
 
 
 def uninterrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
