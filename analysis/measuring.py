@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from analysis import studies
-from complexity.batch import measure
+from complexity.batch import Measured, measure_into
 
 
 def measure_sources(
     sources: Sequence[str | Path],
     *,
+    out: str | Path,
     metrics: str = "card",
     workers: int | None = None,
-    out: str | Path | None = None,
-) -> pd.DataFrame:
+    timeout: float | None = None,
+    dask: str | None = None,
+) -> Measured:
     """Measure images, resumably.
 
     Parameters
@@ -25,17 +25,21 @@ def measure_sources(
     sources : sequence of str or Path
         One manifest (or the name of a study that ships), or any number of folders, globs,
         Parquet files, tar shards and images.
+    out : str or Path
+        Table to write.
     metrics : str
         A preset or names parted by commas.
     workers : int, optional
         Worker processes; all cores when left out.
-    out : str or Path, optional
-        Table to write.
+    timeout : float, optional
+        Seconds for one image; see `complexity.measure`.
+    dask : str, optional
+        Address of a Dask scheduler.
 
     Returns
     -------
-    DataFrame
-        The complexity table. A study's object counts come from where its manifest says.
+    Measured
+        What was done. A study's object counts come from where its manifest says.
     """
     if len(sources) == 1 and _is_study(str(sources[0])):
         from analysis.datasets import object_counts, read_samples
@@ -43,19 +47,23 @@ def measure_sources(
 
         study = load_study(sources[0])
         samples = read_samples(study)
-        return measure(
+        return measure_into(
             study.image_source(),
+            out,
             metrics=metrics,
             dataset=study.name,
             object_counts=object_counts(study, samples),
             workers=workers,
-            out=out,
+            timeout=timeout,
+            dask=dask,
         )
-    return measure(
+    return measure_into(
         sources[0] if len(sources) == 1 else list(sources),
+        out,
         metrics=metrics,
         workers=workers,
-        out=out,
+        timeout=timeout,
+        dask=dask,
     )
 
 

@@ -47,14 +47,14 @@ def measure(
 ) -> list[Path]:
     """Measure the images that samples refer to; writes `complexity.parquet`."""
     out = folder / COMPLEXITY
-    batch.measure(
+    batch.measure_into(
         images,
+        out,
         metrics=study.manifest.analysis.metrics,
         dataset=study.name,
         object_counts=counts,
         only=set(samples["image_id"]),
         workers=workers,
-        out=out,
     )
     return [out]
 

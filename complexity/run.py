@@ -164,16 +164,17 @@ class Run:
 
     def _computed(self, skipped: Callable[[int], object]) -> Generator[list[Row]]:
         """Measure what is left to measure; chunks of rows in any order."""
-        items = self._images.items(self._only)
+        timeout = TIMEOUT if self._how.timeout is None else self._how.timeout
         if self._how.dask is not None:
-            from complexity.dask_cluster import measure_on_cluster
+            from complexity.dask_cluster import Work, measure_on_cluster
 
-            chunks = _chunks(map(self._described, items), _CHUNK_IMAGES)
-            timeout = TIMEOUT if self._how.timeout is None else self._how.timeout
-            yield from measure_on_cluster(
-                chunks, self._functions, self.about, self._how.dask, timeout
-            )
+            described = map(self._described, self._images.described(self._only))
+            work = Work.of(self._functions, self.about, timeout)
+            on_cluster = measure_on_cluster(_chunks(described, _CHUNK_IMAGES), work, self._how.dask)
+            with closing(on_cluster) as measured:
+                yield from measured
             return
+        items = self._images.items(self._only)
         suspects = self._ledger.has_suspects()
         tasks = self._tasks(items, skipped)
         first = list(islice(tasks, FEW))
@@ -198,7 +199,6 @@ class Run:
         if not apart:
             yield from measure_here(chunks, self._functions)
             return
-        timeout = TIMEOUT if self._how.timeout is None else self._how.timeout
         count = min(count, math.ceil(left / size))
         with closing(measure_apart(chunks, self._functions, count, timeout)) as measured:
             yield from measured
@@ -280,7 +280,7 @@ def _batches(items: Iterable[ImageItem]) -> Iterator[list[ImageItem]]:
     held = 0
     for item in items:
         batch.append(item)
-        held += len(item.data or b"")
+        held += item.weight
         if len(batch) >= _CHUNK_IMAGES or held >= _CHUNK_BYTES:
             yield batch
             batch, held = [], 0
@@ -294,7 +294,7 @@ def _chunks(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
     held = 0
     for task in tasks:
         chunk.append(task)
-        held += len(task.item.data or b"")
+        held += task.item.weight
         if len(chunk) >= size or held >= _CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0

@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import sha256_file
-from complexity.walk import is_pattern, matching_files, missing, split_pattern
+from complexity.walk import FilesBelow, is_pattern, matching_files, missing, split_pattern
+
+if TYPE_CHECKING:
+    from complexity.places import Place
 
 #: Suffixes that make a file an image, in any mixture of cases. A file that bears one and
 #: cannot be decoded gets an error row; a file that bears none is not an image.
@@ -40,11 +43,22 @@ class ImageItem:
         The file that holds it, where it has one to itself.
     data : bytes or None
         Its encoded bytes, where it lies in a Parquet file or an archive.
+    place : object or None
+        Where in the file `path` it lies, in place of `data`: a `complexity.places.Place`, for
+        an image that another machine is to read.
     """
 
     image_id: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    place: Place | None = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, or will take when fetched."""
+        if self.data is not None:
+            return len(self.data)
+        return 0 if self.place is None else self.place.size
 
     def read(self) -> bytes:
         """Return the encoded bytes.
@@ -57,6 +71,10 @@ class ImageItem:
         """
         if self.data is not None:
             return self.data
+        if self.place is not None:
+            from complexity.places import fetched
+
+            return next(fetched([self])).read()
         if self.path is None:
             raise FileNotFoundError("the source holds neither bytes nor a path for this image")
         if self.path.exists() and not self.path.is_file():
@@ -100,6 +118,13 @@ class ImageSource(Protocol):
         ImageItem
         """
 
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream the images as `items` does, saying where they lie in place of their bytes.
+
+        Paths are absolute. `complexity.places.fetched` reads such images, on any machine that
+        has the files under the same paths.
+        """
+
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes.
 
@@ -140,6 +165,11 @@ class FileImages:
         for image_id in self.ids():
             if wanted is None or image_id in wanted:
                 yield ImageItem(image_id, path=self.files[image_id])
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream the images with absolute paths."""
+        for item in self.items(only):
+            yield ImageItem(item.image_id, path=item.path and item.path.absolute())
 
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes."""
@@ -202,12 +232,13 @@ def open_source(
     path = Path(source).expanduser() if label.startswith("~/") else Path(source)
     path = path if root is None else Path(root) / path
     found, files = _gather(path)
-    images = _with_suffix(files, IMAGE_SUFFIXES)
-    parquet = _with_suffix(files, PARQUET_SUFFIXES)
-    shards = _with_suffix(files, TAR_SUFFIXES)
+    images = files.ending_in(IMAGE_SUFFIXES)
+    parquet = files.ending_in(PARQUET_SUFFIXES)
+    shards = files.ending_in(TAR_SUFFIXES)
     if found == "folder":
         # Tables and archives often lie beside a study's images.
-        parquet, shards = ({} if images else parquet), {}
+        none = files.ending_in(())
+        parquet, shards = (none if images else parquet), none
     kinds = [kind for kind in (images, parquet, shards) if kind]
     if not kinds:
         raise _no_image(path, found, files)
@@ -233,12 +264,12 @@ def open_source(
     return FileImages(label, images)
 
 
-def _gather(path: Path) -> tuple[str, dict[str, Path]]:
+def _gather(path: Path) -> tuple[str, FilesBelow]:
     """Say what a path is (folder, glob, file) and list the files it means."""
     if path.is_dir():
         return "folder", matching_files(path)
     if path.exists() or path.is_symlink():
-        return "file", {path.name: path}
+        return "file", FilesBelow(path.parent, [path.name])
     folder, pattern = split_pattern(path)
     if not is_pattern(path) or not folder.exists():
         raise missing(folder if pattern else path)
@@ -250,12 +281,8 @@ def _gather(path: Path) -> tuple[str, dict[str, Path]]:
     return "glob", files
 
 
-def _with_suffix(files: Mapping[str, Path], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    return {key: path for key, path in files.items() if path.name.lower().endswith(suffixes)}
-
-
 def _no_match(path: Path, folder: Path, pattern: tuple[str, ...]) -> str:
-    everything = _with_suffix(matching_files(folder), IMAGE_SUFFIXES)
+    everything = matching_files(folder).ending_in(IMAGE_SUFFIXES)
     lower = tuple(part.lower() for part in pattern)
     if not everything:
         hint = f"'{folder}' holds no image at all"
@@ -271,12 +298,12 @@ def _no_match(path: Path, folder: Path, pattern: tuple[str, ...]) -> str:
     )
 
 
-def _no_image(path: Path, found: str, files: Mapping[str, Path]) -> InputError:
+def _no_image(path: Path, found: str, files: FilesBelow) -> InputError:
     """Word that there is no image, and what there is instead."""
     suffixes = " ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
     counted = f"files that end in {suffixes} count, in upper or lower case"
-    shards = _with_suffix(files, TAR_SUFFIXES)
-    archives = _with_suffix(files, _OTHER_ARCHIVES)
+    shards = files.ending_in(TAR_SUFFIXES)
+    archives = files.ending_in(_OTHER_ARCHIVES)
     if found == "file":
         mend = "unpack it and name the folder" if archives else f"among images, {counted}"
         return InputError(

@@ -57,6 +57,11 @@ class JoinedImages:
         for part in self.parts:
             yield from part.items(only)
 
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream where the images lie, source by source."""
+        for part in self.parts:
+            yield from part.described(only)
+
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes."""
         home = self.homes.get(image_id, self.parts[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from complexity.errors import InputError, did_you_mean
@@ -45,7 +47,43 @@ def split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
     return folder, ()
 
 
-def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[str, Path]:
+class FilesBelow(Mapping[str, Path]):
+    """Files below a folder by their relative paths, which are all that it holds of them.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    names : sequence of str
+        POSIX paths relative to it, sorted by code point.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder, self._names = folder, names
+
+    def __getitem__(self, name: str) -> Path:
+        at = bisect_left(self._names, name)
+        if at == len(self._names) or self._names[at] != name:
+            raise KeyError(name)
+        return self._folder / name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"FilesBelow({str(self._folder)!r}, {len(self._names):,} files)"
+
+    def ending_in(self, suffixes: tuple[str, ...]) -> FilesBelow:
+        """Keep the files that end in one of some suffixes, in any mixture of cases."""
+        return FilesBelow(
+            self._folder, [name for name in self._names if name.lower().endswith(suffixes)]
+        )
+
+
+def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> FilesBelow:
     """Find the files that a pattern means.
 
     Letters match case by case on every platform; ``*``, ``?`` and ``[…]`` match within one
@@ -63,7 +101,7 @@ def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[
 
     Returns
     -------
-    dict of str to Path
+    FilesBelow
         POSIX path relative to `folder` → path, sorted by code point of the former.
 
     Raises
@@ -71,16 +109,15 @@ def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[
     InputError
         A folder may not be listed.
     """
-    found: dict[str, Path] = {}
+    found: list[str] = []
     pending = [(folder, "", frozenset({0}), frozenset({_identity(folder)}))]
     while pending:
         here, prefix, states, above = pending.pop()
         states = _skip_zero_folders(states, pattern)
-        for entry in _entries(here):
-            name = entry.name
-            if not _is_folder(entry):
-                if _ends(name, states, pattern) and _is_readable_kind(entry):
-                    found[prefix + name] = here / name
+        for name, is_folder in _entries(here):
+            if not is_folder:
+                if _ends(name, states, pattern):
+                    found.append(prefix + name)
                 continue
             onward = _descend(name, states, pattern)
             if onward:
@@ -88,7 +125,8 @@ def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[
                 identity = _identity(child)
                 if identity not in above:
                     pending.append((child, f"{prefix}{name}/", onward, above | {identity}))
-    return dict(sorted(found.items()))
+    found.sort()
+    return FilesBelow(folder, found)
 
 
 def missing(path: Path) -> InputError:
@@ -110,7 +148,7 @@ def missing(path: Path) -> InputError:
     beside = lost.parent
     names: list[str] = []
     if beside.is_dir():
-        names = sorted(entry.name for entry in _entries(beside))
+        names = sorted(name for name, _ in _entries(beside))
     return InputError(
         f"no file or folder '{path}': '{beside}' has no '{lost.name}'"
         f"{did_you_mean(lost.name, names)}; name a folder of images, a glob, an image, a "
@@ -118,10 +156,14 @@ def missing(path: Path) -> InputError:
     )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the names in a folder and whether they are folders; pipes and devices are left out."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            for entry in entries:
+                is_folder = _is_folder(entry)
+                if is_folder or _is_readable_kind(entry):
+                    yield entry.name, is_folder
     except OSError as error:
         raise InputError(
             f"folder '{folder}' cannot be listed ({error.strerror}); mend its permissions or "
