@@ -27,7 +27,7 @@ CREATE TABLE known (image_id TEXT, sha256 TEXT, body TEXT, PRIMARY KEY (image_id
 CREATE TABLE finished (image_id TEXT PRIMARY KEY, sha256 TEXT, body TEXT) WITHOUT ROWID;
 CREATE TABLE suspect (image_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-_READ = 4096
+_READ = 1024
 
 
 class Ledger:
@@ -49,7 +49,7 @@ class Ledger:
         self._base = sqlite3.connect("", isolation_level=None)
         # A lost temporary file is lost whole: nothing to journal, nothing to wait for.
         self._base.executescript(
-            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192; "
+            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048; "
             f"{_SCHEMA}"
         )
 

@@ -21,7 +21,7 @@ from complexity.files import sha256_bytes, sha256_file, write_parquet, write_tex
 from complexity.rows import Row, to_frame, to_table
 
 #: Rows to a row group of the finished table, and to a batch on the way to it.
-GROUP = 4096
+GROUP = 1024
 
 
 @contextmanager
