@@ -232,8 +232,9 @@ def measure_on_cluster(
             yield from _Conversation(client, address, work).rows(iter(chunks))
         except lost as error:
             raise InputError(
-                f"the Dask scheduler at {address} is gone ({_first_line(error)}). The images "
-                "finished so far are kept: start it and run the same command again to go on."
+                f"the Dask scheduler at {address} is gone ({type(error).__name__}). The images "
+                "finished so far are kept: start it and its workers and run the same command again "
+                "to go on."
             ) from None
         finally:
             with contextlib.suppress(Exception):
@@ -348,10 +349,12 @@ def _first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's log of a lost connection to itself: the error says it."""
-    log = logging.getLogger("distributed")
-    before = log.level
-    log.setLevel(logging.CRITICAL + 1)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    before = [(log, log.level) for log in map(logging.getLogger, names)]
+    for log, _ in before:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in before:
+            log.setLevel(level)
