@@ -109,6 +109,10 @@ def test_timeouts_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="seconds one image may take"):
             measure(folder, metrics="entropy_gray", timeout=timeout)
     assert optik("measure", folder, "-o", tmp_path / "c.csv", "--timeout", 0).returncode == 2
+    both = ("--dask", "tcp://127.0.0.1:8786", "--workers", 2)
+    done = optik("measure", folder, "-o", tmp_path / "c.csv", *both)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("optik: --workers counts processes here")
 
 
 # Killed at random points
@@ -182,7 +186,7 @@ def test_a_full_file_system(tmp_path: Path) -> None:
 
     Where such a thing may not be made, a limit on the size of files stands in for it.
     """
-    folder = write_images(tmp_path / "i", 40)
+    folder = write_images(tmp_path / "i", 50)
     measure(folder, metrics=["entropy_gray", "edge_density"], out=tmp_path / "whole.parquet")
     (tmp_path / "run.py").write_text(FULL)
     (tmp_path / "disk").mkdir()
@@ -196,7 +200,8 @@ def test_a_full_file_system(tmp_path: Path) -> None:
     ls -A disk > right; cp disk/c.parquet done.parquet
     """
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script],
+        # The shell's 127 also where there is no such command.
+        ["sh", "-c", 'unshare -rm sh -c "$0"', script],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": PATHS},
         capture_output=True,
@@ -204,7 +209,7 @@ def test_a_full_file_system(tmp_path: Path) -> None:
         check=False,
     )
     if done.returncode in (1, 99, 127):
-        limited(tmp_path, folder, 4000)
+        assert limited(tmp_path, folder, 4500)
         return
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     no_room_left((tmp_path / "error").read_text())
