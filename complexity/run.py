@@ -242,9 +242,9 @@ class Run:
 
 def _wanted(images: ImageSource, only: Collection[str] | None) -> tuple[frozenset[str] | None, int]:
     """Say which images are wanted, None for all, and how many they are."""
-    ids = images.ids()
     if only is None:
-        return None, len(ids)
+        return None, images.count()
+    ids = images.ids()
     wanted = frozenset(only)
     matched = wanted.intersection(ids)
     if wanted and not matched:

@@ -105,6 +105,9 @@ class ImageSource(Protocol):
             There is no image, an id is missing, or two images have the same id.
         """
 
+    def count(self) -> int:
+        """Count the images, checked as `ids` checks them."""
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage, each once.
 
@@ -149,7 +152,7 @@ class FileImages:
     label : str
         How messages name the source.
     files : mapping of str to Path
-        Id → file, sorted by id.
+        Id → file, sorted by id, no id twice.
     """
 
     label: str
@@ -159,12 +162,18 @@ class FileImages:
         """List the images, sorted by code point."""
         return checked_ids(list(self.files), self.label)
 
+    def count(self) -> int:
+        """Count the images without holding their ids."""
+        return sum(1 for _ in self.items())
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of their ids."""
         wanted = None if only is None else frozenset(only)
-        for image_id in self.ids():
+        for image_id, path in self.files.items():
+            if not _is_text(image_id):
+                self.ids()  # which refuses it and all of its kind
             if wanted is None or image_id in wanted:
-                yield ImageItem(image_id, path=self.files[image_id])
+                yield ImageItem(image_id, path=path)
 
     def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images with absolute paths."""
@@ -232,13 +241,12 @@ def open_source(
     path = Path(source).expanduser() if label.startswith("~/") else Path(source)
     path = path if root is None else Path(root) / path
     found, files = _gather(path)
-    images = files.ending_in(IMAGE_SUFFIXES)
-    parquet = files.ending_in(PARQUET_SUFFIXES)
-    shards = files.ending_in(TAR_SUFFIXES)
+    images = _with_suffix(files, IMAGE_SUFFIXES)
+    parquet = _with_suffix(files, PARQUET_SUFFIXES)
+    shards = _with_suffix(files, TAR_SUFFIXES)
     if found == "folder":
         # Tables and archives often lie beside a study's images.
-        none = files.ending_in(())
-        parquet, shards = (none if images else parquet), none
+        parquet, shards = ({} if images else parquet), {}
     kinds = [kind for kind in (images, parquet, shards) if kind]
     if not kinds:
         raise _no_image(path, found, files)
@@ -264,12 +272,12 @@ def open_source(
     return FileImages(label, images)
 
 
-def _gather(path: Path) -> tuple[str, FilesBelow]:
+def _gather(path: Path) -> tuple[str, Mapping[str, Path]]:
     """Say what a path is (folder, glob, file) and list the files it means."""
     if path.is_dir():
         return "folder", matching_files(path)
     if path.exists() or path.is_symlink():
-        return "file", FilesBelow(path.parent, [path.name])
+        return "file", {path.name: path}
     folder, pattern = split_pattern(path)
     if not is_pattern(path) or not folder.exists():
         raise missing(folder if pattern else path)
@@ -279,6 +287,12 @@ def _gather(path: Path) -> tuple[str, FilesBelow]:
     if not files:
         raise InputError(_no_match(path, folder, pattern))
     return "glob", files
+
+
+def _with_suffix(files: Mapping[str, Path], suffixes: tuple[str, ...]) -> Mapping[str, Path]:
+    if isinstance(files, FilesBelow):
+        return files.ending_in(suffixes)
+    return {key: path for key, path in files.items() if path.name.lower().endswith(suffixes)}
 
 
 def _no_match(path: Path, folder: Path, pattern: tuple[str, ...]) -> str:
@@ -298,12 +312,12 @@ def _no_match(path: Path, folder: Path, pattern: tuple[str, ...]) -> str:
     )
 
 
-def _no_image(path: Path, found: str, files: FilesBelow) -> InputError:
+def _no_image(path: Path, found: str, files: Mapping[str, Path]) -> InputError:
     """Word that there is no image, and what there is instead."""
     suffixes = " ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
     counted = f"files that end in {suffixes} count, in upper or lower case"
-    shards = files.ending_in(TAR_SUFFIXES)
-    archives = files.ending_in(_OTHER_ARCHIVES)
+    shards = _with_suffix(files, TAR_SUFFIXES)
+    archives = _with_suffix(files, _OTHER_ARCHIVES)
     if found == "file":
         mend = "unpack it and name the folder" if archives else f"among images, {counted}"
         return InputError(

@@ -52,6 +52,10 @@ class JoinedImages:
         """List the images, sorted by code point."""
         return sorted(self.homes)
 
+    def count(self) -> int:
+        """Count the images."""
+        return len(self.homes)
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images, source by source."""
         for part in self.parts:

@@ -122,6 +122,10 @@ class ParquetImages:
         """List the images, sorted by code point."""
         return list(self._sorted)
 
+    def count(self) -> int:
+        """Count the images."""
+        return len(self._sorted)
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage."""
         ids, groups = self._checked_index()

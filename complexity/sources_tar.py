@@ -63,6 +63,10 @@ class TarImages:
         """List the images, sorted by code point."""
         return sorted(self._index)
 
+    def count(self) -> int:
+        """Count the images."""
+        return len(self._index)
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage."""
         left = set(self._index) if only is None else set(self._index).intersection(only)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from image_runs import PATHS, alive, await_that, finish, parts, png, start, workers_of, write_images
-from odd_metrics import everything, slow, width
+from odd_metrics import everything, slow
 from PIL import Image
 
 from complexity import registry, run
@@ -258,36 +257,44 @@ def test_a_file_that_may_not_grow(tmp_path: Path, size: int) -> None:
 # Memory
 
 
-def test_memory_does_not_grow_with_the_rows(
-    tmp_path: Path, register: Register, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    register(width)
-    monkeypatch.setattr(run, "GROUP", 128)
+PEAKS = """
+import sys, tracemalloc
+from pathlib import Path
+from complexity import measure_into, run
+from image_runs import png
 
-    def peak(n: int) -> int:
-        tracemalloc.reset_peak()
-        done = measure_into(tmp_path / "i", tmp_path / f"{n}.parquet", metrics="width", workers=1)
-        assert (done.images, done.failed, done.computed) == (n, 0, n)
-        return tracemalloc.get_traced_memory()[1]
+run.GROUP = 128
+folder, data = Path("i"), png(30)
 
-    data = png(30)
 
-    def add(first: int, last: int) -> None:
-        (tmp_path / "i").mkdir(exist_ok=True)
-        for i in range(first, last):
-            (tmp_path / "i" / f"{i:05d}.png").write_bytes(data)
+def peak(n):
+    for i in range(n):
+        (folder / f"{i // 100}").mkdir(parents=True, exist_ok=True)
+        (folder / f"{i // 100}" / f"{i:05d}.png").write_bytes(data)
+    tracemalloc.reset_peak()
+    done = measure_into(folder, f"{n}.parquet", metrics="colorfulness", workers=1)
+    assert (done.images, done.failed, done.computed) == (n, 0, n)
+    return tracemalloc.get_traced_memory()[1]
 
-    add(0, 600)
-    measure_into(tmp_path / "i", tmp_path / "warm.parquet", metrics="width", workers=1)
-    tracemalloc.start()
-    try:
-        few = peak(600)
-        add(600, 1800)
-        many = peak(1800)
-    finally:
-        tracemalloc.stop()
-    # An id takes about 70 bytes and some pointers; a row, were it kept, over a thousand.
-    assert many - few < 1200 * 150
+
+peak(400)
+tracemalloc.start()
+print(peak(600), peak(1800))
+"""
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PEAKS],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": PATHS},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    few, many = map(int, done.stdout.split())
+    # The id of an image takes over 50 bytes, a row over a thousand: neither is held.
+    assert many - few < 1200 * 50
 
 
 def test_into_a_file_is_the_same_file(tmp_path: Path, register: Register) -> None:
