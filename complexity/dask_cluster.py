@@ -247,6 +247,7 @@ class _Conversation:
     def __init__(self, client: Client, address: str, work: Work) -> None:
         self._client, self._address, self._work = client, address, work
         self._running: dict[Future[Any], list[Task]] = {}
+        self._tried: set[str] = set()
         self._threads = 0
         self._heard = time.monotonic()
 
@@ -256,24 +257,33 @@ class _Conversation:
 
         self._await_workers()
         again: deque[list[Task]] = deque()
+        suspects: deque[Task] = deque()
         while True:
             while len(self._running) < 2 * self._threads + 2:
                 chunk = again.popleft() if again else next(chunks, None)
                 if chunk is None:
                     break
                 self._submit(chunk)
-            if not self._running:
+            # Whatever shares a Dask worker with the culprit is blamed with it: those left
+            # over are tried again one by one, with nothing beside them.
+            alone = not self._running
+            if alone and not suspects:
                 return
+            if alone:
+                self._submit([suspects.popleft()])
             for future in self._done():
                 tasks = self._running.pop(future)
                 try:
                     rows: list[Row] = future.result(timeout=_PATIENCE)
                 except distributed.scheduler.KilledWorker:
-                    if len(tasks) == 1:
-                        yield [error_row(tasks[0], CRASHED)]
-                    else:
+                    if len(tasks) > 1:
                         half = len(tasks) // 2
                         again += [tasks[:half], tasks[half:]]
+                    elif tasks[0].item.image_id in self._tried:
+                        yield [error_row(tasks[0], CRASHED)]
+                    else:
+                        self._tried.add(tasks[0].item.image_id)
+                        suspects.append(tasks[0])
                     continue
                 finally:
                     future.release()  # type: ignore[no-untyped-call]
