@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from analysis.datasets import by_image, object_counts, read_samples
+from analysis.counts import Annotated, annotated, study_detector
+from analysis.datasets import by_image, read_samples
 from analysis.frames import read_as
 from analysis.join import join
 from analysis.join_report import LINES, counted
@@ -80,13 +81,17 @@ def _findings(study: Study) -> Iterator[Finding]:
     try:
         study.root  # noqa: B018 (looked up for what it raises)
     except InputError as error:
-        yield Finding("missing", str(error), "data_root")
+        yield Finding("missing", str(error), "data_root", study.manifest.fetch or "")
         if not study.manifest.results:
             yield Finding("missing", "no per-k results yet", "results", GET_RESULTS)
         yield Finding("note", "nothing else can be checked without the data", "data_root")
         return
     yield Finding("ok", str(study.root), "data_root")
 
+    absent = [item for item in study.data_files() if not item.exists]
+    if absent and study.manifest.fetch:
+        keys = listing(f"{item.key} ({item.path})" for item in absent)
+        yield Finding("missing", f"not there: {keys}", "data_root", study.manifest.fetch)
     images, found = _try(lambda: study.image_source().ids(), "images.source")
     yield from found
     if images is not None:
@@ -172,9 +177,14 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
     names = [str(name) for name in samples.columns]
     for name in analysis.covariates:
         yield from _covariate(name, samples, names, analysis.metrics)
-    counts, found = _try(lambda: object_counts(study, samples), "object_count")
+    taken, found = _try(lambda: annotated(study, samples), "object_count")
     yield from found
-    if counts:
+    counts = None if taken is None else taken.counts
+    if taken is not None and study.manifest.object_count.path is not None:
+        yield from _annotations(taken, asked)
+    elif study.manifest.object_count.model is not None:
+        yield from _detector(study)
+    elif counts:
         low, high = min(counts.values()), max(counts.values())
         yield Finding(
             "ok" if len(counts) == len(asked) else "note",
@@ -195,6 +205,41 @@ def _samples(study: Study, samples: pd.DataFrame, images: list[str] | None) -> I
             "object_count: {from: annotations, column: …}; else write {from: proto}",
         )
     yield from _buckets(study, samples, counts)
+
+
+def _annotations(taken: Annotated, asked: Iterable[str]) -> Iterator[Finding]:
+    """Tell images without an annotation from images without an object."""
+    said = taken.report(asked)
+    low, high = min(taken.counts.values()), max(taken.counts.values())
+    yield Finding(
+        "note" if said["not_annotated"] else "ok",
+        f"{said['counted']:,} of {said['images']:,} images are in the file, with {low:g} to "
+        f"{high:g} objects; {said['without_objects']:,} of them without any",
+        "object_count",
+    )
+    if said["not_annotated"]:
+        absent = [image for image in asked if image not in taken.counts]
+        yield Finding(
+            "note",
+            f"{counted(len(absent), 'image')} not in the file, so without a count: "
+            f"{listing(absent)}",
+            "object_count",
+            "add the file of their split (path may be a glob), or leave out their questions",
+        )
+    if said["with_crowd"]:
+        yield Finding(
+            "note",
+            f"images with a crowd, outlined as a whole: {said['with_crowd']:,}; they hold more "
+            "objects than their count",
+            "object_count",
+        )
+
+
+def _detector(study: Study) -> Iterator[Finding]:
+    detector, found = _try(lambda: study_detector(study), "object_count")
+    yield from found
+    if detector is not None:
+        yield Finding("ok", f"a detector of style {detector.describe()}", "object_count")
 
 
 def _covariate(

@@ -50,6 +50,16 @@ Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes (default: all cores).")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage, changed or not.")]
+Detector = Annotated[
+    Path | None, typer.Option("--detector", help="ONNX model that counts objects.")
+]
+DetectorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--detector-option",
+        help="KEY=VALUE, repeatable: score, nms, size, style, pixels, classes (parted by commas).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -154,19 +164,32 @@ def measure(
             metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786: measure on its workers."
         ),
     ] = None,
+    detector: Detector = None,
+    detector_option: DetectorOption = None,
 ) -> None:
     """Measure the visual complexity of images.
 
     One row per image. An image that is unreadable, hangs or crashes the process that measures
     it is a row with an error. Interrupted or killed, the same command resumes. With --dask the
     images must lie under the same paths on every worker; the table is written here.
+    With --detector the metric object_count is what an ONNX model finds.
     """
+    from analysis.counts.command import detector_of
     from analysis.measuring import measure_sources
 
     if dask is not None and workers is not None:
         raise InputError("--workers counts processes here; with --dask the cluster has its own.")
+    model = detector_of(detector, detector_option or [], metrics)
+    if model is not None:
+        typer.echo(f"detector: {model.describe()}")
     done = measure_sources(
-        source, metrics=metrics, workers=workers, timeout=timeout, dask=dask, out=out
+        source,
+        metrics=metrics,
+        workers=workers,
+        timeout=timeout,
+        dask=dask,
+        out=out,
+        detector=model,
     )
     images = "1 image" if done.images == 1 else f"{done.images:,} images"
     typer.echo(f"{images} measured, table in {out}")
@@ -234,6 +257,10 @@ def shift(
     complexity: Annotated[str, typer.Option(help="Column with the complexity of the image.")],
     covariates: Annotated[str, typer.Option(help="Columns to adjust for, parted by commas.")] = "",
     buckets: Annotated[int, typer.Option(min=2, help="Quantile buckets over images.")] = 3,
+    mixed_model: Annotated[
+        bool,
+        typer.Option("--mixed-model/--no-mixed-model", help="Mixed logits as a second opinion."),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of bootstrap and Monte Carlo.")] = 20261123,
     as_json: AsJson = False,
 ) -> None:
@@ -244,10 +271,16 @@ def shift(
 
     names = [name.strip() for name in covariates.split(",") if name.strip()]
     answers = shift_of_table(
-        read_frame(table, text=KEYS), complexity, covariates=names, n_buckets=buckets, seed=seed
+        read_frame(table, text=KEYS),
+        complexity,
+        covariates=names,
+        n_buckets=buckets,
+        mixed_model=mixed_model,
+        seed=seed,
     )
     if as_json:
-        typer.echo(to_json([answer.to_dict() for answer in answers]).rstrip())
+        spelled = [answer.to_dict() for answer in answers]
+        typer.echo(to_json([*spelled, *answers.unanswered_to_dicts(complexity)]).rstrip())
     else:
         typer.echo(shift_text(answers))
 

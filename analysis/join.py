@@ -15,6 +15,7 @@ from analysis.join_unknown import refuse_unknown, spelling
 from analysis.schemas import ANALYSIS, COMPLEXITY
 from analysis.validation import check
 from complexity.errors import SHOWN, InputError, listing
+from complexity.rows import SOURCE
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,12 @@ class _Images:
 def _images(samples: pd.DataFrame, complexity: pd.DataFrame) -> _Images:
     if complexity.empty:
         raise InputError("complexity: no image was measured; check the manifest's images.source")
+    sources = complexity[SOURCE].dropna().unique() if SOURCE in complexity else ()
+    if len(sources) > 1:
+        raise InputError(
+            f"complexity: object_count comes from several sources ({listing(sources)}), which do "
+            "not count the same things; measure all images with one"
+        )
     place = pd.Index(complexity["image_id"]).get_indexer(pd.Index(samples["image_id"]))
     return _Images(np.where(place < 0, 0, place), place >= 0)
 

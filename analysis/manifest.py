@@ -193,8 +193,9 @@ class Study:
         Returns
         -------
         tuple of DataFile
-            The image source first (a folder, or a file), then samples, results, latency. A
-            glob that matches nothing is one entry that does not exist.
+            The image source first (a folder, or a file), then samples, the file of object
+            counts or the detector, results, latency. A glob that matches nothing is one entry
+            that does not exist.
 
         Raises
         ------
@@ -206,6 +207,12 @@ class Study:
         there = fixed.exists() if fixed == source else any(True for _ in _glob(source))
         found = [DataFile("images.source", fixed, there)]
         named: list[tuple[str, Place]] = [(self.manifest.samples.path, ("samples", "path"))]
+        if self.manifest.samples.annotations is not None:
+            named.append((self.manifest.samples.annotations, ("samples", "annotations")))
+        counts = self.manifest.object_count
+        for key, text in (("path", counts.path), ("model", counts.model)):
+            if text is not None:
+                named.append((text, ("object_count", key)))
         for key, entries in (
             ("results", self.manifest.results),
             ("latency", self.manifest.latency),

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from analysis.manifest_block import Block, Items, Text
+from analysis.manifest_block import one_of as _one_of
+from analysis.manifest_block import problem as _problem
+from analysis.manifest_counts import ObjectCount
 from complexity.errors import did_you_mean
 
-T = TypeVar("T")
-Items = Annotated[tuple[T, ...], Strict(False)]  # YAML has lists only
-Text = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 
 PHASES = ("vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms")
 Phase = Literal["vision_ms", "prefill_ms", "ttft_ms", "decode_ms", "total_ms"]
-
-
-class Block(BaseModel):
-    """A part of the manifest: closed, immutable, no guessing at types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _problem(message: str, key: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError("manifest", "{said}", {"said": message, "key": key or ""})
-
-
-def _one_of(name: str, known: tuple[str, ...], what: str) -> str:
-    if name not in known:
-        raise _problem(
-            f"unknown {what} '{name}'{did_you_mean(name, known)}; this version knows "
-            f"{', '.join(known)}"
-        )
-    return name
 
 
 class Package(Block):
@@ -70,8 +43,18 @@ class Images(Block):
 class Samples(Block):
     """Where the questions are."""
 
-    format: str = Field("table", description="reader: table, easy-vqa, nlvr")
-    path: Text = Field(description="file, relative to data_root")
+    format: str = Field(
+        "table", description="reader: table, vqa-v2, gqa, clevr, … (docs/your_data.md)"
+    )
+    path: Text = Field(description="file (of some formats several: a glob), relative to data_root")
+    annotations: Text | None = Field(
+        None, description="vqa-v2: the file with the answers; gqa: scene graphs, for object counts"
+    )
+    image_name: Text | None = Field(
+        None,
+        description="how image files are called where questions have numbers only, such as "
+        "COCO_val2014_{image_id:012d}.jpg",
+    )
     columns: dict[str, Text] = Field(
         default_factory=dict, description="our column name: the file's"
     )
@@ -82,23 +65,6 @@ class Samples(Block):
         from analysis.datasets import READERS
 
         return _one_of(value, tuple(READERS), "samples format")
-
-
-class ObjectCount(Block):
-    """Where the metric object_count comes from."""
-
-    source: Literal["annotations", "proto"] = Field(
-        alias="from", description="annotations: a column of samples; proto: counted in the image"
-    )
-    column: Text | None = Field(None, description="of samples, with from: annotations")
-
-    @model_validator(mode="after")
-    def _column_with_annotations(self) -> ObjectCount:
-        if self.source == "annotations" and self.column is None:
-            raise _problem("from: annotations needs 'column', the column of samples with the count")
-        if self.source == "proto" and self.column is not None:
-            raise _problem("goes with from: annotations only; remove it or change 'from'", "column")
-        return self
 
 
 class Taken(Block):
@@ -341,6 +307,10 @@ class Manifest(Block):
     title: Text = Field(description="one line")
     license: Text = Field(description="of the data")
     citation: str | None = Field(None, description="how to cite the data")
+    fetch: Text | None = Field(
+        None,
+        description="what to fetch, and from where; said by `optik check` while data are missing",
+    )
     data_root: str | Package = Field(
         ".",
         description="folder, relative to the manifest; ${VAR} is an environment variable; "

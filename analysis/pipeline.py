@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from analysis import stages
-from analysis.datasets import object_counts, read_samples
+from analysis.counts import annotated, study_detector
+from analysis.datasets import read_samples
 from analysis.join import check_results
 from analysis.manifest import Study, load_study, verify_checksums
 from analysis.record import Record, code_fingerprint, versions
@@ -21,6 +22,9 @@ from analysis.threads import one_thread
 from complexity.errors import InputError
 from complexity.files import sha256_file
 from complexity.sources import ImageSource
+
+if TYPE_CHECKING:
+    from complexity.detector import Detector
 
 AFTER_BUCKETS = ("join", "optimum", "latency", "worth", "robustness", "report")
 
@@ -144,6 +148,8 @@ class Data:
         Their tables; the last two are None where the manifest names none.
     counts : mapping of str to float, or None
         Annotated object counts by image.
+    detector : Detector, or None
+        What counts objects in their stead.
     notes : dict
         What readers counted or left out, by table.
     """
@@ -153,6 +159,7 @@ class Data:
     results: pd.DataFrame | None
     latency: pd.DataFrame | None
     counts: Mapping[str, float] | None
+    detector: Detector | None
     notes: dict[str, Any]
 
 
@@ -168,7 +175,13 @@ def _load(study: Study) -> Data:
         check_results(study.name, samples, results)
     if study.manifest.latency:
         latency, notes["latency"] = read_latency(study)
-    return Data(images, samples, results, latency, object_counts(study, samples), notes)
+    found = annotated(study, samples)
+    if found is not None and study.manifest.object_count.path is not None:
+        notes["object_count"] = found.report(samples["image_id"])
+    counts = None if found is None else found.counts
+    counted = "object_count" in study.manifest.analysis.metrics
+    detector = study_detector(study) if counted else None
+    return Data(images, samples, results, latency, counts, detector, notes)
 
 
 def _stages(
@@ -191,10 +204,16 @@ def _stages(
         {
             **sources,
             "metrics": stages.metric_versions(manifest.analysis.metrics),
-            "object_count": entries["object_count"],
+            "object_count": [
+                entries["object_count"],
+                _content(study, "object_count"),
+                None if data.detector is None else data.detector.entry(),
+            ],
             "columns": entries["samples"],
         },
-        lambda: stages.measure(study, data.images, samples, data.counts, folder, workers),
+        lambda: stages.measure(
+            study, data.images, samples, data.counts, data.detector, folder, workers
+        ),
         say=say,
     )
     measured = sha256_file(folder / stages.COMPLEXITY)
@@ -223,7 +242,11 @@ def _stages(
 
     results, latency = data.results, data.latency
     timed = {"content": _content(study, "latency"), "entries": entries["latency"]}
-    scored = {"content": _content(study, "results"), "entries": entries["results"]}
+    scored = {
+        "content": _content(study, "results"),
+        "entries": entries["results"],
+        "scorer": manifest.scorer,
+    }
     record.stage(
         "join",
         {**cut, "results": scored, "latency": timed},

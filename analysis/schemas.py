@@ -109,6 +109,7 @@ SAMPLES = TableSchema(
         _IMAGE,
         Column("question", "text", "the question as the model is asked it", blank=True),
         Column("answers", "texts", "the accepted answers; a single text becomes a list of one"),
+        Column("options", "texts", "the options A, B, … of multiple choice", needed=False),
         Column("question_type", "text", "kind of question", needed=False, nullable=True),
         Column("n_objects", "number", "objects in the scene", needed=False, nullable=True, low=0),
     ),
@@ -125,6 +126,14 @@ COMPLEXITY = TableSchema(
         Column("width", "whole", "pixels, after EXIF orientation", nullable=True, low=1),
         Column("height", "whole", "pixels, after EXIF orientation", nullable=True, low=1),
         Column("error", "text", "why the image, or a metric of it, has no value", nullable=True),
+        Column(
+            "object_count_source",
+            "text",
+            "where object_count comes from: annotations, proto, or detector with its SHA-256 and "
+            "thresholds; empty without a count",
+            needed=False,
+            nullable=True,
+        ),
     ),
     key=("image_id",),
     extra=True,

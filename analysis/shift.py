@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
-from analysis.numerals import k_list, p_value, percent
+from analysis.numerals import interval, k_list, number, p_value, percent
 from analysis.optimum import ShiftAnswer, analyse
+from analysis.optimum.answers import Answers, unanswered_of
+from analysis.optimum.cautions import SHORT
+from analysis.optimum.optimum_at import OptimumAt
+from analysis.optimum.usable import check_complexity, complexity_columns, no_such_metric
 from complexity.buckets import cut
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import plain
 
+#: Beyond it k is a slip of the pen: the largest published mixtures have about a million experts.
+LARGEST_K = 2**31 - 1
 NEEDED = ("model", "image_id", "sample_id", "k", "score")
 
 
@@ -21,8 +29,9 @@ def shift_of_table(
     *,
     covariates: Sequence[str] = (),
     n_buckets: int = 3,
+    mixed_model: bool = True,
     seed: int = 20261123,
-) -> tuple[ShiftAnswer, ...]:
+) -> Answers:
     """Test, model by model, whether the optimal k shifts with complexity.
 
     Parameters
@@ -36,13 +45,15 @@ def shift_of_table(
         Columns that the regressions adjust for.
     n_buckets : int
         Quantile buckets, cut over images; the first and the last are the ends compared.
+    mixed_model : bool
+        Fit mixed logits too, a second opinion.
     seed : int
         Seed of bootstrap and Monte Carlo.
 
     Returns
     -------
-    tuple of ShiftAnswer
-        One per model.
+    Answers
+        One per model; its `unanswered` names the models without an answer and why.
 
     Raises
     ------
@@ -51,9 +62,14 @@ def shift_of_table(
     """
     rows = checked(table, metric, covariates)
     by_image = rows.drop_duplicates("image_id").set_index("image_id")[metric]
+    check_complexity(by_image, metric)
     buckets = cut(by_image, metric=metric, n=n_buckets)
     labels = pd.Series(buckets.assign(by_image), index=by_image.index)
-    return analyse(rows, metric, labels, covariates=covariates, seed=seed)
+    found = analyse(rows, metric, labels, covariates=covariates, mixed_model=mixed_model, seed=seed)
+    return Answers(
+        (replace(one, warnings=(*buckets.notes, *one.warnings)) for one in found),
+        found.unanswered,
+    )
 
 
 def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) -> pd.DataFrame:
@@ -75,18 +91,29 @@ def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) ->
         When columns are missing or values impossible.
     """
     columns = [str(name) for name in table.columns]
-    for name in (*NEEDED, metric, *covariates):
+    for name in (*NEEDED, *covariates):
         if name not in columns:
             raise InputError(
                 f"the table has no column '{name}'{did_you_mean(name, columns)}. It needs "
                 f"{', '.join(NEEDED)}, the metric and the covariates; it has {listing(columns)}."
             )
+    if metric not in columns:
+        raise InputError(no_such_metric(table, metric, (*NEEDED, *covariates)))
+    if not len(table):
+        raise InputError(
+            "the table has no rows: it needs one row per model, sample and k with its score."
+        )
     rows = table.reset_index(drop=True)
     for name in ("score", "k", metric):
         if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise InputError(f"column '{name}' holds text; it must be numbers.")
+            more = f" {_candidates(rows, covariates)}" if name == metric else ""
+            raise InputError(f"column '{name}' holds text; it must be numbers.{more}")
+    for name in ("model", "image_id", "sample_id"):
+        _refuse(rows, rows[name].isna(), name, "is empty; fill it in or leave the row out")
+    _refuse(rows, rows[metric].astype(float).abs() == np.inf, metric, "must be finite, or empty")
     _refuse(rows, (rows["score"] < 0) | (rows["score"] > 1), "score", "must lie in [0, 1]")
     _refuse(rows, rows["k"].isna() | (rows["k"] < 1) | (rows["k"] % 1 != 0), "k", "must be 1, 2, …")
+    _refuse(rows, rows["k"] > LARGEST_K, "k", "counts experts: it cannot be that large")
     twice = rows.duplicated(["model", "sample_id", "k"], keep=False)
     _refuse(rows, twice, "sample_id", "occurs twice for one model and k; average repeats first")
     per_image = rows.groupby("image_id", observed=True)[metric].nunique()
@@ -96,6 +123,13 @@ def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) ->
             f"({listing(per_image.index[per_image > 1])}); complexity is a property of the image."
         )
     return rows.astype({"model": str, "image_id": str, "sample_id": str, "k": int})
+
+
+def _candidates(rows: pd.DataFrame, covariates: Sequence[str]) -> str:
+    could = complexity_columns(rows, (*NEEDED, *covariates))
+    if not could:
+        return "No column could be a complexity (numbers, one value per image)."
+    return f"Columns that could be a complexity: {', '.join(could)}."
 
 
 def shift_text(answers: Sequence[ShiftAnswer]) -> str:
@@ -130,13 +164,47 @@ def shift_text(answers: Sequence[ShiftAnswer]) -> str:
                 f"  best k, {item.bucket}: {item.k} ({percent(item.share, 0)} of bootstrap "
                 f"resamples; not rejected: {k_list(item.set, 'and')})"
             )
+        lines += [_quadratic_line(answer), _spline_line(answer)]
+        if answer.rung is not None:
+            lines += [f"  {line}" for line in answer.rung.lines()]
+            lines += [f"  note: {warning}" for warning in answer.rung.warnings]
         lines += [f"  note: {warning}" for warning in answer.warnings]
         lines.append("")
+    lines += [f"{model}: no answer. {why}" for model, why in unanswered_of(answers).items()]
     lines.append("p-values are not adjusted for the number of models.")
+    lines.append(SHORT)
     return "\n".join(lines)
+
+
+def _quadratic_line(answer: ShiftAnswer) -> str:
+    head = "  quadratic, top at −1, 0, +1 SD: "
+    if not answer.quadratic_shown or answer.quadratic is None:
+        return f"{head}not given (see the note on the size of shift)"
+    return f"{head}k = {_tops(answer.quadratic.optima)}"
+
+
+def _spline_line(answer: ShiftAnswer) -> str:
+    head = "  spline, top at −1, 0, +1 SD: "
+    if answer.spline.reason is not None:
+        return f"{head}not given: {answer.spline.reason}"
+    return f"{head}k = {_tops(answer.spline.optima)}; descriptive"
+
+
+def _tops(optima: Sequence[OptimumAt]) -> str:
+    tops = (
+        f"{number(item.k, 1)} {interval(item.bootstrap_low, item.bootstrap_high, 1)}"
+        for item in optima
+    )
+    return f"{', '.join(tops)} (95 %, one-step bootstrap of images)"
+
+
+def _spelled(value: object) -> object:
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        return "infinite" if np.isinf(value) else "empty"
+    return "empty" if value is None else plain(value)
 
 
 def _refuse(rows: pd.DataFrame, bad: pd.Series, name: str, what: str) -> None:
     if bad.any():
-        where = [f"row {i + 1}: {plain(rows.loc[i, name])}" for i in rows.index[bad]]
+        where = [f"row {i + 1}: {_spelled(rows.loc[i, name])}" for i in rows.index[bad]]
         raise InputError(f"column '{name}' {what}: {listing(where)}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -27,13 +27,16 @@ from complexity.errors import InputError, did_you_mean
 from complexity.files import write_json
 from complexity.sources import ImageSource
 
+if TYPE_CHECKING:
+    from complexity.detector import Detector
+
 COMPLEXITY = "complexity.parquet"
 BUCKETS = "buckets.json"
 TABLE = "table.parquet"
 JOIN = "join.json"
 DEFAULT_BUCKETS = 3
 ROBUSTNESS = "robustness.json"
-#: Secondary metrics without an answer, with the reason.
+#: Secondary metrics, and models by metric, without an answer, with the reason.
 SET_ASIDE = "fits/set_aside.json"
 
 
@@ -42,6 +45,7 @@ def measure(
     images: ImageSource,
     samples: pd.DataFrame,
     counts: Mapping[str, float] | None,
+    detector: Detector | None,
     folder: Path,
     workers: int | None,
 ) -> list[Path]:
@@ -53,6 +57,7 @@ def measure(
         metrics=study.manifest.analysis.metrics,
         dataset=study.name,
         object_counts=counts,
+        detector=detector,
         only=set(samples["image_id"]),
         workers=workers,
     )
@@ -99,7 +104,10 @@ def join_tables(
     notes: Mapping[str, object],
     folder: Path,
 ) -> list[Path]:
-    """Join everything by its keys; writes `table.parquet` and `join.json`."""
+    """Join everything by its keys; writes `table.parquet` and `join.json`.
+
+    Yes/no replies are summed up as their benchmark does, in `tables/yes_no`.
+    """
     analysis = study.manifest.analysis
     choice = None if analysis.latency is None else (analysis.latency.device, analysis.latency.phase)
     joined = join(
@@ -115,6 +123,10 @@ def join_tables(
     outputs = [folder / TABLE, folder / JOIN]
     tables.write_table(joined.table, outputs[0], ANALYSIS)
     write_json(outputs[1], {**joined.report.to_dict(), "reading": notes})
+    if study.manifest.scorer == "yes-no":
+        from analysis.report.yes_no_table import write_yes_no
+
+        outputs += write_yes_no(results, samples, folder / "tables")
     return outputs
 
 
@@ -145,6 +157,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 covariates=[name for name in analysis.covariates if name != metric],
                 every_bucket=metric == analysis.primary.metric and unordered,
                 margin=analysis.margin,
+                mixed_model=metric == analysis.primary.metric,
                 seed=study.manifest.seed,
             )
         except InputError as error:
@@ -152,7 +165,15 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
                 raise
             set_aside[metric] = str(error)
             continue
-        answers[metric] = [answer.to_dict() for answer in found]
+        for model, why in found.unanswered.items():
+            if metric == analysis.primary.metric and model == analysis.primary.model:
+                raise InputError(f"model '{model}' cannot be answered by {metric}: {why}")
+            set_aside[f"{model} by {metric}"] = why
+        # How the buckets came about is part of what an answer rests on (ties that merged some).
+        said = tuple(read_buckets(folder)[metric]["notes"])
+        answers[metric] = [
+            {**answer.to_dict(), "warnings": (*said, *answer.warnings)} for answer in found
+        ]
         fits[metric] = [
             {"model": answer.model, "metric": metric, **fitted.to_json()}
             for answer in found

@@ -240,7 +240,10 @@ def main() -> None:
         )
         print(rows[-1], f"{time.process_time() - started:.0f} s", flush=True)
     if chosen.out is not None:
-        write_text(chosen.out, page(rows, chosen.sets, chosen.seed))
+        # The section of benchmarks/worth_claims.py at the end of the page stays.
+        old = chosen.out.read_text(encoding="utf-8") if chosen.out.is_file() else ""
+        _, head, rest = old.partition("\n## ")
+        write_text(chosen.out, page(rows, chosen.sets, chosen.seed) + head + rest)
 
 
 ABOUT = """\

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from complexity.batch import Measured, measure, measure_into, read_complexity
     from complexity.buckets import Buckets, ConstantMetric, cut, from_column
+    from complexity.detector import Detector, open_detector
     from complexity.errors import InputError
     from complexity.image import PreparedImage, UnreadableImage, prepare, prepare_array
     from complexity.registry import Metric, UndefinedMetric, all_metrics, get, metric, resolve
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Buckets": "buckets",
     "ConstantMetric": "buckets",
+    "Detector": "detector",
     "ImageItem": "sources",
     "ImageSource": "sources",
     "InputError": "errors",
@@ -39,6 +41,7 @@ _HOMES = {
     "measure": "batch",
     "measure_into": "batch",
     "metric": "registry",
+    "open_detector": "detector",
     "open_source": "sources",
     "prepare": "image",
     "prepare_array": "image",
@@ -49,6 +52,7 @@ _HOMES = {
 __all__ = [
     "Buckets",
     "ConstantMetric",
+    "Detector",
     "ImageItem",
     "ImageSource",
     "InputError",
@@ -64,6 +68,7 @@ __all__ = [
     "measure",
     "measure_into",
     "metric",
+    "open_detector",
     "open_source",
     "prepare",
     "prepare_array",

@@ -13,7 +13,7 @@ from complexity import image, registry
 from complexity.errors import InputError
 from complexity.files import plain
 from complexity.registry import Metric
-from complexity.rows import NotATable, Row, read_csv, read_parquet, to_frame, to_table
+from complexity.rows import OBJECTS, NotATable, Row, read_csv, read_parquet, to_frame, to_table
 from complexity.run import How, Run
 from complexity.sources import ImageSource
 from complexity.sources_joined import open_sources
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_OBJECTS = "object_count"
+    from complexity.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def measure(
     metrics: str | Sequence[str] = "card",
     dataset: str | None = None,
     object_counts: Mapping[str, float] | None = None,
+    detector: Detector | None = None,
     only: Collection[str] | None = None,
     workers: int | None = None,
     timeout: float | None = None,
@@ -86,6 +87,9 @@ def measure(
     object_counts : mapping of str to float, optional
         Number of objects by image id, from annotations. `object_count` is then taken from
         here and no proto-objects are sought.
+    detector : Detector, optional
+        From `complexity.open_detector`: `object_count` is then what it finds in the prepared
+        image. Another model, or other thresholds, and the images are measured again.
     only : collection of str, optional
         Image ids to measure; those that the source lacks are passed over.
     workers : int, optional
@@ -110,18 +114,22 @@ def measure(
         One row per image, in the order of ``source.ids()``: `dataset`, `image_id`, `sha256`
         (text, hexadecimal, of the file's bytes), `width`, `height` (Int64, pixels, after
         EXIF orientation), `error` (text: why the image cannot be read, then
-        ``metric: reason`` for each metric without a value, parted by ``; ``), then one
-        float64 column per metric in the order asked for. ``attrs["optik"]`` is the file's
+        ``metric: reason`` for each metric without a value, parted by ``; ``), with
+        `object_count` also `object_count_source` (text: ``annotations``, ``proto`` or
+        ``detector …``; null without a count), then one float64 column per metric in the order
+        asked for. ``attrs["optik"]`` is the file's
         metadata, ``attrs["reused"]`` counts images of which nothing was computed and
         ``attrs["computed"]`` the others.
 
     Raises
     ------
     InputError
-        For an unknown metric, a source that cannot be opened, ids that occur twice, `only`
-        without any image of the source, or an `out` that cannot be written.
+        For an unknown metric, annotations and a detector at once, a source that cannot be
+        opened, ids that occur twice, `only` without any image of the source, an `out` that
+        cannot be written, worker processes or a Dask cluster that cannot be had.
     """
-    with _run(source, metrics, dataset, object_counts, only, workers, timeout, dask, out) as run:
+    how = How(workers, timeout, dask)
+    with _run(source, metrics, dataset, object_counts, detector, only, how, out) as run:
         run.measure()
         tables = [to_table(rows, run.about, dataset) for rows in run.rows()]
         run.publish()
@@ -137,6 +145,7 @@ def measure_into(
     metrics: str | Sequence[str] = "card",
     dataset: str | None = None,
     object_counts: Mapping[str, float] | None = None,
+    detector: Detector | None = None,
     only: Collection[str] | None = None,
     workers: int | None = None,
     timeout: float | None = None,
@@ -152,7 +161,8 @@ def measure_into(
     -------
     Measured
     """
-    with _run(source, metrics, dataset, object_counts, only, workers, timeout, dask, out) as run:
+    how = How(workers, timeout, dask)
+    with _run(source, metrics, dataset, object_counts, detector, only, how, out) as run:
         run.measure()
         run.publish()
     return Measured(
@@ -173,9 +183,9 @@ def read_complexity(path: str | Path) -> pd.DataFrame:
     DataFrame
         As `measure` returns it. ``attrs["optik"]`` says what the numbers rest on:
         ``policy`` (version of the image policy), ``metrics`` (by name: ``version``,
-        ``parameters`` and ``source``, ``image`` or ``annotations``; the latter have neither
-        version nor parameters) and ``optik`` (version of the program). It is empty for a
-        CSV file.
+        ``parameters`` and ``source``: ``image``, ``detector`` or ``annotations``; the latter
+        have neither version nor parameters), ``optik`` (version of the program) and, with a
+        detector, ``onnxruntime`` (its version). It is empty for a CSV file.
 
     Raises
     ------
@@ -198,18 +208,21 @@ def _run(
     metrics: str | Sequence[str],
     dataset: str | None,
     object_counts: Mapping[str, float] | None,
+    detector: Detector | None,
     only: Collection[str] | None,
-    workers: int | None,
-    timeout: float | None,
-    dask: str | None,
+    how: How,
     out: str | Path | None,
 ) -> Run:
     """Check a request and make it ready; see `measure`."""
     chosen = registry.resolve(metrics)
-    how = How(workers, timeout, dask)
     target = None if out is None else _target(out, source)
+    if object_counts is not None and detector is not None:
+        raise InputError("object counts come from annotations or from a detector; give one.")
     annotated = object_counts is not None
-    counted = any(m.name == _OBJECTS for m in chosen)
+    functions = {m.name: m.function for m in chosen if not (annotated and m.name == OBJECTS)}
+    if detector is not None and OBJECTS in functions:
+        functions[OBJECTS] = detector
+    counted = any(m.name == OBJECTS for m in chosen)
 
     def finishing(row: Row) -> None:
         if object_counts is not None and counted:
@@ -217,8 +230,8 @@ def _run(
 
     return Run(
         open_sources(source),
-        _about(chosen, annotated),
-        {m.name: m.function for m in chosen if not (annotated and m.name == _OBJECTS)},
+        _about(chosen, annotated, detector),
+        functions,
         only=only,
         how=how,
         target=target,
@@ -246,7 +259,9 @@ def _target(out: str | Path, source: object) -> Path:
     return path
 
 
-def _about(metrics: Iterable[Metric], annotated: bool) -> dict[str, Any]:
+def _about(
+    metrics: Iterable[Metric], annotated: bool, detector: Detector | None = None
+) -> dict[str, Any]:
     """Everything that the numbers of a table rest on; see `read_complexity`."""
     try:
         version = metadata.version("optik")
@@ -254,19 +269,22 @@ def _about(metrics: Iterable[Metric], annotated: bool) -> dict[str, Any]:
         version = "unknown"
     entries: dict[str, object] = {}
     for item in metrics:
-        if annotated and item.name == _OBJECTS:
+        if annotated and item.name == OBJECTS:
             entries[item.name] = {"version": None, "parameters": {}, "source": "annotations"}
+        elif detector is not None and item.name == OBJECTS:
+            entries[item.name] = detector.entry()
         else:
             entries[item.name] = {
                 "version": item.version,
                 "parameters": plain(item.parameters),
                 "source": "image",
             }
-    return {"policy": image.POLICY_VERSION, "metrics": entries, "optik": version}
+    about = {"policy": image.POLICY_VERSION, "metrics": entries, "optik": version}
+    return about if detector is None else about | {"onnxruntime": detector.runtime()}
 
 
 def _annotate(row: Row, count: float | None) -> None:
     if count is not None and math.isfinite(count):
-        row.values[_OBJECTS] = float(count)
+        row.values[OBJECTS] = float(count)
     else:
-        row.reasons[_OBJECTS] = "no annotation for this image"
+        row.reasons[OBJECTS] = "no annotation for this image"

@@ -61,7 +61,7 @@ class Ledger:
         """Take what can be used from a table, which may be absent, foreign or damaged.
 
         That is: rows with the same image policy, and in them metrics computed from the image
-        by the same version with the same parameters.
+        by the same version with the same parameters (of a detector: the same model).
         """
         with _disk(), self._at_once():
             try:
@@ -183,7 +183,7 @@ def _usable(table: Any, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> G
     usable = {
         name: table.column(name).to_pylist()
         for name, entry in theirs.items()
-        if entry == ours.get(name) and entry["source"] == "image"
+        if entry == ours.get(name) and entry["source"] != "annotations"
     }
     fixed = zip(*(table.column(name).to_pylist() for name in FIXED[1:]), strict=True)
     for n, (image_id, sha256, width, height, text) in enumerate(fixed):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 CRASHED = "the process that measured it died (out of memory, or a fault in a library)"
 _LATE = "took longer than "
 FIXED = ("dataset", "image_id", "sha256", "width", "height", "error")
+#: The metric that need not come from the image alone, and the column that says for each image
+#: where its number comes from.
+OBJECTS = "object_count"
+SOURCE = "object_count_source"
 _WHOLE = ("width", "height")
 _KEY = b"optik"
 # What an unexpected exception looks like in a table: its class, then its message.
@@ -108,8 +112,9 @@ def to_table(rows: Sequence[Row], about: Mapping[str, Any], dataset: str | None 
     Returns
     -------
     pyarrow.Table
-        Columns `dataset`, `image_id`, `sha256`, `width`, `height`, `error`, then the metrics.
-        A null metric without a reason in `error` was not computed.
+        Columns `dataset`, `image_id`, `sha256`, `width`, `height`, `error`, with
+        `object_count` also `object_count_source` (see `count_source`), then the metrics. A null
+        metric without a reason in `error` was not computed.
     """
     import pyarrow as pa
 
@@ -123,6 +128,7 @@ def to_table(rows: Sequence[Row], about: Mapping[str, Any], dataset: str | None 
         [row.width for row in rows],
         [row.height for row in rows],
         [error_text(row, names) or None for row in rows],
+        *([_sources(about, [OBJECTS in row.values for row in rows])] if OBJECTS in names else ()),
         *([row.values.get(name) for row in rows] for name in names),
     ]
     arrays = [pa.array(v, type=f.type) for v, f in zip(columns, schema, strict=True)]
@@ -135,10 +141,43 @@ def error_text(row: Row, names: Iterable[str]) -> str:
     return "; ".join([*own, *(f"{n}: {row.reasons[n]}" for n in names if n in row.reasons)])
 
 
+def count_source(entry: Mapping[str, Any]) -> str:
+    """Name the source of object counts from their entry in a table's metadata.
+
+    Parameters
+    ----------
+    entry : mapping
+        ``source`` and ``parameters``, as `to_table` takes them.
+
+    Returns
+    -------
+    str
+        ``annotations``; ``proto``, counted in the image; or ``detector`` with the beginning of
+        the model's SHA-256 and what decides its counts, so that two detectors, or one with two
+        thresholds, are two sources.
+    """
+    if entry["source"] != "detector":
+        return "annotations" if entry["source"] == "annotations" else "proto"
+    said = dict(entry["parameters"])
+    said["sha256"] = str(said["sha256"])[:12]
+    return "detector " + " ".join(
+        f"{name}={','.join(map(str, v)) if isinstance(v, list) else v}"
+        for name, v in said.items()
+        if v is not None
+    )
+
+
+def _sources(about: Mapping[str, Any], counted: Iterable[bool]) -> list[str | None]:
+    source = count_source(about["metrics"][OBJECTS])
+    return [source if there else None for there in counted]
+
+
 def _schema(metrics: Iterable[str]) -> pa.Schema:
     import pyarrow as pa
 
-    types = {name: pa.int64() if name in _WHOLE else pa.string() for name in FIXED}
+    metrics = list(metrics)
+    fixed = (*FIXED, SOURCE) if OBJECTS in metrics else FIXED
+    types = {name: pa.int64() if name in _WHOLE else pa.string() for name in fixed}
     return pa.schema([*types.items(), *((name, pa.float64()) for name in metrics)])
 
 
@@ -188,11 +227,21 @@ def read_batches(path: Path, rows: int) -> Iterator[pa.Table]:
             if "policy" not in named or not isinstance(named.get("metrics"), dict):
                 raise NotATable("it does not say what its numbers rest on")
             schema = _schema(named["metrics"]).with_metadata(empty.schema.metadata)
-            yield empty.select(schema.names).cast(schema)
-            for batch in file.iter_batches(rows, columns=schema.names):
-                yield pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+            yield _as(schema, empty, named)
+            there = [name for name in schema.names if name in empty.column_names]
+            for batch in file.iter_batches(rows, columns=there):
+                yield _as(schema, pa.Table.from_batches([batch]), named)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotATable(one_line(str(error))) from None
+
+
+def _as(schema: pa.Schema, table: pa.Table, named: Mapping[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    if SOURCE in schema.names and SOURCE not in table.column_names:  # of version 0.1
+        there = table.column(OBJECTS).is_valid().to_pylist()
+        table = table.append_column(SOURCE, pa.array(_sources(named, there), pa.string()))
+    return table.select(schema.names).cast(schema)
 
 
 def read_csv(path: Path) -> pa.Table:
@@ -203,7 +252,9 @@ def read_csv(path: Path) -> pa.Table:
     try:
         with open(path, encoding="utf-8") as handle:
             names = handle.readline().rstrip("\n").split(",")
-        schema = _schema(name for name in names if name not in FIXED)
+        schema = _schema(name for name in names if name not in (*FIXED, SOURCE))
+        if SOURCE not in names and SOURCE in schema.names:  # of version 0.1
+            schema = schema.remove(schema.get_field_index(SOURCE))
         table = csv.read_csv(
             path,
             parse_options=csv.ParseOptions(newlines_in_values=True),

@@ -339,7 +339,7 @@ def test_shift_reads_csv_and_refuses_plainly(table: Path, tmp_path: Path) -> Non
     bad = {
         "object_cont": (frame, "did you mean 'object_count'"),
         "object_count": (frame.assign(score=2.0), "row 1: 2.0"),
-        "constant": (frame.assign(constant=1.0), "constant is 1"),
+        "constant": (frame.assign(constant=1.0), "constant has the same value"),
         "edge_density": (pd.concat([frame, frame.iloc[:1]]), "twice"),
     }
     for metric, (content, said) in bad.items():

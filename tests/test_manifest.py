@@ -43,7 +43,10 @@ def fails(folder: Path, text: str | bytes) -> str:
 
 
 def test_the_shipped_studies_load() -> None:
-    assert list(shipped()) == ["easy_vqa", "nlvr", "shapes"]
+    assert list(shipped()) == [
+        *("chartqa", "clevr", "docvqa", "easy_vqa", "gqa", "hf_parquet", "nlvr", "ok_vqa"),
+        *("pope", "shapes", "textvqa", "vizwiz", "vqa_v2"),
+    ]
     for name in shipped():
         study = load_study(name)
         assert study.name == name
@@ -100,13 +103,14 @@ def test_design_example_is_understood(tmp_path: Path) -> None:
         (("{metric: edge_density}", "{metric: edge_density, curve: cubic}"), "M, line 10: "
          "analysis.primary.curve: must be 'saturated', not the text 'cubic'"),
         (("path: samples.csv", "path: samples.csv\n  format: gqla"), "M, line 9: samples.format: "
-         "unknown samples format 'gqla'; this version knows table, easy-vqa, nlvr"),
+         "unknown samples format 'gqla' (did you mean 'gqa'?); this version knows table, easy-vqa, "
+         "nlvr, vqa-v2, ok-vqa"),
         (("name: tiny", "name: tiny\nscorer: exakt"), "M, line 3: scorer: unknown scorer 'exakt' "
          "(did you mean 'exact'?)"),
         (("name: tiny", "name: tiny\nname: other"), "M, line 3: name is given twice (first in line "
          "2); keep one of them"),
-        (("name: tiny", "name: tiny\nobject_count: {from: detector}"), "M, line 3: "
-         "object_count.from: must be 'annotations' or 'proto', not the text 'detector'"),
+        (("name: tiny", "name: tiny\nobject_count: {from: detektor}"), "M, line 3: "
+         "object_count.from: must be 'annotations', 'detector' or 'proto', not the text "),
         (("name: tiny", "name: tiny\nobject_count: {from: annotations}"), "line 3: object_count: "
          "from: annotations needs 'column'"),
         (("name: tiny", "name: tiny\ndata_root: {pakage: x}"), "line 3: data_root.pakage: unknown "
@@ -221,7 +225,7 @@ def test_exponents_are_numbers(tmp_path: Path) -> None:
 def test_no_such_manifest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"shaps: no such manifest \(did you mean 'shapes'\?\)"):
         load_study("shaps")
-    with pytest.raises(InputError, match="a study that ships: easy_vqa, nlvr, shapes"):
+    with pytest.raises(InputError, match="a study that ships: chartqa, clevr, docvqa, easy_vqa"):
         load_study(tmp_path / "absent.yaml")
     with pytest.raises(InputError, match=r"this folder has no manifest\.yaml"):
         load_study(tmp_path)

@@ -13,12 +13,13 @@ from optimum_cases import KS, real, real_buckets, reference, simulate, tertiles
 from scipy.stats import multivariate_normal
 
 from analysis.optimum import ShiftAnswer, analyse, per_model
-from analysis.optimum.answer import Optimum, ReportedTest
+from analysis.optimum.answer import Optimum
 from analysis.optimum.common import CommonOptimum, common_optimum
 from analysis.optimum.curves import averaged_curve, fit_curve, prepare, standardise
 from analysis.optimum.hypotheses import why_no_size
 from analysis.optimum.multiplicity import holm
 from analysis.optimum.quadratic import Quadratic
+from analysis.optimum.reported import ReportedTest
 from complexity.errors import InputError
 from complexity.files import to_json
 

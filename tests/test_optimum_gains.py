@@ -6,6 +6,7 @@ from scipy import stats
 
 from analysis.optimum.cells import Cells
 from analysis.optimum.gains import gains, single_k
+from analysis.optimum.max_t import Reference, mean_draws, pair_errors
 
 
 def cells(scores: np.ndarray, ks: tuple[int, ...]) -> Cells:
@@ -49,7 +50,8 @@ def test_more_k_make_simultaneous_intervals_wider_but_not_beyond_bonferroni() ->
         difference = scores[:, column] - scores[:, 2]
         se = np.sqrt(difference.var(ddof=1) / 200 + 1 / 200**2)
         critical = (gain.ci_high - gain.estimate) / se
-        assert stats.t.ppf(0.975, 199) < critical < stats.t.ppf(1 - 0.025 / 4, 199) * 1.01
+        # Over all ten pairs, so that the reference may be chosen after looking.
+        assert stats.t.ppf(1 - 0.025 / 4, 199) < critical < stats.t.ppf(1 - 0.025 / 10, 199) * 1.01
         assert gain.reference == 4
 
 
@@ -59,11 +61,40 @@ def test_simultaneous_intervals_cover() -> None:
     for seed in range(300):
         scores = some(120, list(truth), 1000 + seed)
         groups = {"low": cells(scores, (1, 2, 4)), "high": cells(scores, (1, 2, 4))}
-        low = [g for g in gains(groups, ("low", "high"), 1, rng()) if g.group == "low"]
+        found = gains(groups, ("low", "high"), 1, rng(), n_draws=1_000)
+        low = [g for g in found if g.group == "low"]
         outside = [not g.ci_low <= truth[(1, 2, 4).index(g.k)] - truth[0] <= g.ci_high for g in low]
         missed += any(outside)
     # 5 % of 300 is 15; 4 standard deviations above is 30.
     assert 3 <= missed <= 30
+
+
+def test_the_reference_may_be_the_k_that_looks_best() -> None:
+    ks = (1, 2, 4, 8, 16)
+    missed = {"pairs": 0, "fixed": 0}
+    for seed in range(300):
+        part = cells(some(100, [0.7] * 5, 2000 + seed), ks)
+        best = int(np.argmax(part.means()))
+        found = gains({"low": part, "high": part}, ("low", "high"), ks[best], rng(), n_draws=1_000)
+        missed["pairs"] += any(not g.ci_low <= 0 <= g.ci_high for g in found[:4])
+        away = (part.means() - part.means()[best]) / pair_errors(part.test_covariance())[best]
+        fixed = mean_draws(part, "t", rng(), 1_000).critical_value(0.95, best)
+        missed["fixed"] += bool(np.abs(away).max() > fixed)
+    # All k are alike; 5 % of 300 is 15, and 4 standard deviations above is 30.
+    assert missed["pairs"] <= 30 < missed["fixed"]
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "multiplier", "rademacher"])
+def test_every_method_gives_nearly_the_same_intervals_of_many_images(method: Reference) -> None:
+    groups = {
+        name: cells(some(800, [0.5, 0.6, 0.62], seed), (1, 2, 4))
+        for name, seed in (("low", 11), ("high", 12))
+    }
+    plain = gains(groups, ("low", "high"), 1, rng(), "t")
+    other = gains(groups, ("low", "high"), 1, rng(), method)
+    for a, b in zip(plain, other, strict=True):
+        assert (a.group, a.k, a.estimate) == (b.group, b.k, b.estimate)
+        assert b.ci_high - b.ci_low == pytest.approx(a.ci_high - a.ci_low, rel=0.06)
 
 
 def test_the_cost_of_one_k_with_two_k_and_one_group_is_a_t_limit() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +12,10 @@ from scipy import stats
 from analysis.optimum.cells import Cells
 from analysis.optimum.equivalence import within_margin
 from analysis.optimum.permutation import permutation_test, strata_of
-from analysis.planning.evaluate import collapsed, thirds
-from analysis.planning.scenario import Scenario, draw
+from analysis.planning.evaluate import collapsed, headline, thirds
+from analysis.planning.scenario import Scenario, draw, truth
+from complexity.buckets import cut
+from complexity.errors import InputError
 
 KS = (1, 2, 4, 8)
 
@@ -151,3 +155,33 @@ def test_thirds_are_the_ends_of_complexity() -> None:
     c = dict(zip(drawn.cells.images, drawn.c, strict=True))
     assert len(low.images) == len(high.images) == 30
     assert max(c[image] for image in low.images) < min(c[image] for image in high.images)
+
+
+def test_thirds_never_part_images_of_one_complexity() -> None:
+    drawn = draw(Scenario(90, 2, KS), np.random.default_rng(17))
+    tied = replace(drawn, c=np.repeat([1.0, 2.0, 3.0, 4.0], [40, 10, 10, 30]))
+    labels = cut(pd.Series(tied.c), metric="c", n=3).assign(tied.c)
+    low, high = thirds(tied)
+    assert [len(low.images), len(high.images)] == [40, 30]
+    assert low.images == tuple(np.array(drawn.cells.images)[labels == "low"])
+    assert high.images == tuple(np.array(drawn.cells.images)[labels == "high"])
+    # Two thirds share the lowest value: two groups are left, as in a study.
+    merged = replace(drawn, c=np.repeat([1.0, 2.0, 3.0], [70, 10, 10]))
+    assert [len(end.images) for end in thirds(merged)] == [70, 20]
+
+
+def test_a_study_without_two_ends_finds_no_shift() -> None:
+    drawn = draw(Scenario(9, 2, KS), np.random.default_rng(17))
+    apart = replace(drawn, c=np.array([2.0] + [1.0] * 8))
+    with pytest.raises(InputError, match="ties of complexity leave one image at an end"):
+        thirds(apart)
+    assert headline(apart, np.random.default_rng(1)).shift == 1
+
+
+def test_the_truth_is_cut_as_a_study_is() -> None:
+    base = Scenario(90, 2, KS, shift=0.8, complexity="measured", values=(-1.0, -1.0, -1.0, 3.0))
+    found = truth(base)
+    # Three quarters share the lowest complexity; cut in the middle of them the low end would
+    # be the same, but the high third would hold some of them.
+    assert found.high == pytest.approx(base.accuracy(np.array([3.0]))[0])
+    assert found.low == pytest.approx(base.accuracy(np.array([-1.0]))[0])

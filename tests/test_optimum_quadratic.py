@@ -187,3 +187,72 @@ def test_answers_that_do_not_vary_with_k_have_no_figures() -> None:
     found = quadratic_shift(fit_curve(data_of(table, "objects", []), "quadratic"), RANGE)
     assert np.isnan([found.statistic, found.p, found.flat_p]).all()
     assert not found.curvature_negative
+
+
+# ---- the optimum by complexity ----------------------------------------------------------
+def test_optima_are_the_vertices_at_minus_one_zero_and_one() -> None:
+    b = (1.2, -0.3, 0.2, 0.05)
+    found = quadratic_shift(with_coefficients(*b), RANGE)
+    assert [item.c for item in found.optima] == [-1, 0, 1]
+    for item in found.optima:
+        assert item.log2_k == pytest.approx(vertex(b, item.c))
+        assert item.k == pytest.approx(2 ** vertex(b, item.c))
+        assert np.log2([item.ci_low, item.ci_high]) == pytest.approx(
+            item.log2_k + np.array([-1, 1]) * 1.959964 * item.se
+        )
+        assert np.isnan([item.bootstrap_low, item.bootstrap_high]).all()
+        assert not item.beyond
+    assert (found.vertex_low, found.vertex_high) == pytest.approx(
+        (found.optima[0].log2_k, found.optima[2].log2_k)
+    )
+    narrow = quadratic_shift(with_coefficients(*b), (-0.5, 2.0))
+    assert [item.beyond for item in narrow.optima] == [True, False, False]
+
+
+@pytest.mark.parametrize("c", [-1, 0, 1])
+def test_error_of_an_optimum_agrees_with_simulation(c: int) -> None:
+    b, se = (1.2, -0.3, 0.2, 0.05), 0.002
+    found = quadratic_shift(with_coefficients(*b, se=se), RANGE).optima[c + 1]
+    draws = np.random.default_rng(0).normal(b, se, (200_000, 4)).T
+    vertices = -(draws[0] + c * draws[2]) / (2 * (draws[1] + c * draws[3]))
+    assert found.se == pytest.approx(vertices.std(), rel=0.02)
+
+
+def test_optima_of_noiseless_scores_and_of_simulated_ones() -> None:
+    exact = quadratic_shift(fit_curve(noiseless(2.0, 0.4), "quadratic"), RANGE)
+    assert [item.k for item in exact.optima] == pytest.approx([2**1.6, 4, 2**2.4], rel=1e-6)
+    table = simulate(lambda x, z: 2 - 0.5 * (x - 2 - 0.5 * z) ** 2, n_images=200, seed=4)
+    fitted = fit_curve(data_of(table, "objects", []), "quadratic")
+    found = quadratic_shift(fitted, RANGE, np.random.default_rng(1))
+    for item in found.optima:
+        assert item.ci_low < 2 ** (2 + 0.5 * item.c) < item.ci_high
+        assert item.bootstrap_low < 2 ** (2 + 0.5 * item.c) < item.bootstrap_high
+        width = np.log2(item.ci_high / item.ci_low)
+        assert np.log2(item.bootstrap_high / item.bootstrap_low) == pytest.approx(width, rel=0.2)
+
+
+def test_optima_do_not_depend_on_where_x_and_c_are_centred() -> None:
+    data = data_of(simulate(lambda x, z: 2 - 0.5 * (x - 2 - 0.5 * z) ** 2, seed=4), "objects", [])
+
+    def optima(changed: CurveData) -> list[tuple[float, ...]]:
+        fitted = fit_curve(changed, "quadratic")
+        found = quadratic_shift(fitted, RANGE, np.random.default_rng(1)).optima
+        return [(o.k, o.ci_low, o.ci_high, o.bootstrap_low, o.bootstrap_high) for o in found]
+
+    one = np.array(optima(data))
+    doubled = optima(replace(data, k=2 * data.k, ks=tuple(2 * k for k in KS)))
+    np.testing.assert_allclose(doubled, 2 * one, rtol=1e-5)
+    np.testing.assert_allclose(optima(replace(data, c=-data.c)), one[::-1], rtol=1e-6)
+    # One SD further is where the top at 0 was.
+    moved = optima(replace(data, c=data.c + 1))
+    np.testing.assert_allclose(moved[1:], one[:2], rtol=1e-5)
+
+
+def test_where_the_curve_bends_upward_there_is_no_optimum() -> None:
+    mixed = quadratic_shift(with_coefficients(1.0, -0.1, 0.1, 0.2), RANGE)
+    assert [item.c for item in mixed.optima] == [-1, 0]
+    convex = quadratic_shift(with_coefficients(-1.0, 0.3, 0.1, 0.0), RANGE)
+    assert convex.optima == ()
+    # Nearly straight: bounds beyond any k are no numbers for a reader, and no error.
+    straight = quadratic_shift(with_coefficients(1.0, -1e-6, 0.0, 0.0), RANGE)
+    assert straight.optima[0].to_dict()["ci_high"] is None

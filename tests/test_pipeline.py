@@ -53,6 +53,7 @@ def test_a_run_leaves_every_promised_file(finished: tuple[Path, Path, analysis.R
         "gains_by_k",
         "optimal_k",
         "quadratic",
+        "methods_side_by_side",
         "worth_smallest_k",
         "worth_policies",
         "worth_utility",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -19,9 +20,21 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.cli import app
+from analysis.studies import shipped
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-YOUR_DATA = (Path(__file__).parents[1] / "docs" / "your_data.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+YOUR_DATA = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+
+
+def refresh() -> Any:
+    """Load docs/refresh.py."""
+    spec = importlib.util.spec_from_file_location("refresh", ROOT / "docs" / "refresh.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.xdist_group("demo")
@@ -34,6 +47,8 @@ def test_the_answer_is_what_the_demo_prints(tmp_path_factory: pytest.TempPathFac
     )
     assert shown is not None
     assert shown[1] in result.output
+    page = ROOT / "docs" / "methods_side_by_side.md"
+    assert page.read_text(encoding="utf-8") == refresh().methods_page(out)
     # The README's commands on the run's table.
     for line in re.findall(r"^\.venv/bin/optik (?:shift|fit) .*$", README, re.MULTILINE):
         words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)][1:]
@@ -136,14 +151,9 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.split() == [str(target), "easy_vqa", "nlvr", "shapes", "shapes"]
+    assert done.stdout.split() == [str(target), *shipped(), "shapes"]
 
 
 def test_the_page_of_tables_is_the_schemas(root: Path) -> None:
-    spec = importlib.util.spec_from_file_location("refresh", root / "docs" / "refresh.py")
-    assert spec is not None
-    assert spec.loader is not None
-    refresh = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(refresh)
     page = (root / "docs" / "tables.md").read_text(encoding="utf-8")
-    assert page == refresh.tables_page()
+    assert page == refresh().tables_page()

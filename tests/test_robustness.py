@@ -7,12 +7,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.mixed import fit, predictions
 from analysis.optimum import analyse
+from analysis.optimum.curves import prepare, standardise
+from analysis.optimum.rung import ready_frame
 from analysis.planning.scenario import Drawn, Scenario, draw
 from analysis.report import figures
 from analysis.robustness.joint import joint_test
 from analysis.robustness.leave_out import leave_out
-from analysis.robustness.specifications import as_frame, ends_of, verdicts
+from analysis.robustness.rungs import averaged_ends
+from analysis.robustness.specifications import as_frame, ends_of, outer_thirds, verdicts
 from complexity.buckets import cut
 
 KS = (1, 2, 4, 8)
@@ -49,8 +53,14 @@ def test_every_specification_sees_a_large_shift(moved: Drawn) -> None:
     found = as_frame(
         verdicts(rows_of(moved), complexity_of(moved), ["kind"], np.random.default_rng(2)), "m"
     )
-    # Three pairs of ends by means; logit and linear, with and without covariates.
-    assert len(found) == 3 + 4
+    # Four pairs of ends by means; logit, linear and quadratic, with and without covariates.
+    clustered = found[found["effects"] == "clustered"]
+    assert clustered["curve"].value_counts().to_dict() == {
+        "means": 4,
+        "logit": 2,
+        "linear": 2,
+        "quadratic": 2,
+    }
     assert (found["p"] <= 0.05).all()
     assert (found["common"].map(len) == 0).all()
     assert (found["best_low"] < found["best_high"]).all()
@@ -63,12 +73,12 @@ def test_the_headline_is_one_of_the_specifications(moved: Drawn) -> None:
     (answer,) = analyse(rows, "c", labels, covariates=["kind"])
     found = as_frame(
         verdicts(rows, complexity_of(moved), ["kind"], np.random.default_rng(2)), "m"
-    ).set_index(["ends", "curve", "adjusted"])
-    thirds = found.loc[("thirds", "means", False)]
+    ).set_index(["ends", "curve", "adjusted", "effects"])
+    thirds = found.loc[("thirds", "means", False, "clustered")]
     assert thirds["p"] == pytest.approx(answer.common.p, abs=0.005)
     assert tuple(thirds["common"]) == answer.common.kept
     assert answer.common_curve is not None
-    assert found.loc[("±1 SD", "logit", True)]["p"] == pytest.approx(
+    assert found.loc[("±1 SD", "logit", True, "clustered")]["p"] == pytest.approx(
         answer.common_curve.p, abs=0.005
     )
 
@@ -78,7 +88,94 @@ def test_soft_scores_are_asked_about_both_ways() -> None:
     found = as_frame(
         verdicts(rows_of(drawn), complexity_of(drawn), [], np.random.default_rng(4)), "m"
     )
-    assert found["coding"].value_counts().to_dict() == {"score": 5, "right": 5}
+    clustered = found[found["effects"] == "clustered"]
+    for coding in ("score", "right", "exact"):
+        curves = set(clustered.loc[clustered["coding"] == coding, "curve"])
+        assert {"means", "logit", "linear"} <= curves
+    # Random effects need scores of 0 or 1.
+    assert "score" not in set(found.loc[found["effects"] != "clustered", "coding"])
+
+
+def test_exact_counts_full_scores_only() -> None:
+    drawn = draw(Scenario(60, 2, KS), np.random.default_rng(30))
+    rows = rows_of(drawn)
+    soft = rows.assign(score=rows["score"].where(rows["score"] == 1, 0.9))
+    arguments = complexity_of(drawn), [], np.random.default_rng(31)
+    found = [item for item in verdicts(soft, *arguments) if item.specification.curve == "means"]
+    by_coding = {
+        coding: [item for item in found if item.specification.coding == coding]
+        for coding in ("right", "exact")
+    }
+    whole = [
+        item
+        for item in verdicts(rows, complexity_of(drawn), [], np.random.default_rng(31))
+        if item.specification.curve == "means"
+    ]
+    for exact, hard in zip(by_coding["exact"], whole, strict=True):
+        assert (exact.best_low, exact.best_high) == (hard.best_low, hard.best_high)
+    # From one half on every answer is right, and all k are as good.
+    assert all(item.p == 1 for item in by_coding["right"])
+
+
+def test_rungs_that_hold_are_specifications_of_the_first_metric(moved: Drawn) -> None:
+    noise = np.random.default_rng(32).normal(size=600)
+    found = as_frame(
+        verdicts(rows_of(moved), complexity_of(moved, other=noise), [], np.random.default_rng(2)),
+        "m",
+    )
+    mixed = found[found["effects"] != "clustered"]
+    assert len(mixed) > 0
+    assert set(mixed["effects"]) <= {"rung 1", "rung 2", "rung 3"}
+    assert set(mixed["metric"]) == {"c"}
+    assert (mixed["p"] <= 0.05).all()
+    clustered = found[(found["metric"] == "c") & (found["curve"] == "logit")].iloc[0]
+    assert (mixed["best_low"] == clustered["best_low"]).all()
+    assert (mixed["best_high"] == clustered["best_high"]).all()
+
+
+def test_a_rungs_averaged_curve_is_that_of_predictions() -> None:
+    drawn = draw(
+        Scenario(120, 4, KS, image_sd=(0.8, 0.5), question_sd=(1.0, 0.5)), np.random.default_rng(33)
+    )
+    rows = rows_of(drawn)
+    c = standardise(complexity_of(drawn)["c"])
+    data = prepare(rows, c, ["kind"])
+    frame = ready_frame(data, rows["sample_id"])
+    frame = frame.assign(**{f"k{k}": (data.k == k).astype(float) for k in KS[1:]})
+    fitted = fit(
+        "score ~ (k2 + k4 + k8) * c + z0 + (1 + x | image) + (1 + x | image:question)",
+        frame,
+        family="binomial",
+    )
+    means, covariance = averaged_ends(data, fitted, (-1.0, 1.0))
+    for c_at, mean in zip((-1.0, 1.0), means, strict=True):
+        for i, k in enumerate(KS):
+            one = frame[(data.k == k)].assign(c=c_at)
+            one = one.drop_duplicates("z0")
+            by_hand = predictions(fitted, one, kind="population")
+            assert mean[i] == pytest.approx(by_hand["prediction"].mean(), abs=1e-9)
+    # Errors of single accuracies: the delta method of one kind of question alone.
+    alone = prepare(rows, c, [])
+    fitted = fit(
+        "score ~ (k2 + k4 + k8) * c + (1 + x | image) + (1 + x | image:question)",
+        frame,
+        family="binomial",
+    )
+    _, covariance = averaged_ends(alone, fitted, (0.0, 1.0))
+    ridge = 1 / (2 * (len(rows) / len(KS)) ** 2)
+    for i, k in enumerate(KS):
+        one = frame[data.k == k].assign(c=0.0).iloc[:1]
+        se = float(predictions(fitted, one, kind="population")["se"].iloc[0])
+        assert covariance[i, i] - ridge == pytest.approx(se**2, rel=1e-6)
+
+
+def test_ends_of_equal_widths_are_thirds_of_the_range() -> None:
+    values = np.r_[np.linspace(0, 1, 101), 50.0]
+    low, high = outer_thirds(values)
+    middle = np.quantile(values, [0.05, 0.95])
+    assert values[low].max() <= middle[0] + np.ptp(middle) / 3 < values[~low].min()
+    assert values[high].min() > middle[1] - np.ptp(middle) / 3
+    assert not (low & high).any()
 
 
 def test_a_metric_of_one_value_is_left_out(moved: Drawn) -> None:

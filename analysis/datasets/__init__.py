@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from analysis.datasets import easy_vqa, nlvr, table
+from analysis.datasets import (
+    chartqa,
+    clevr,
+    docvqa,
+    easy_vqa,
+    gqa,
+    hf_parquet,
+    nlvr,
+    pope,
+    table,
+    textvqa,
+    vizwiz,
+    vqa_v2,
+)
 from analysis.frames import name_rows, read_as, texts
 from analysis.schemas import SAMPLES
 from analysis.validation import check
@@ -21,6 +34,16 @@ READERS: dict[str, Callable[[Study], pd.DataFrame]] = {
     "table": table.read,
     "easy-vqa": easy_vqa.read,
     "nlvr": nlvr.read,
+    "vqa-v2": vqa_v2.read,
+    "ok-vqa": vqa_v2.read,
+    "textvqa": textvqa.read,
+    "vizwiz": vizwiz.read,
+    "gqa": gqa.read,
+    "clevr": clevr.read,
+    "chartqa": chartqa.read,
+    "docvqa": docvqa.read,
+    "pope": pope.read,
+    "hf-parquet": hf_parquet.read,
 }
 """Format of a manifest's `samples` to its reader.
 
@@ -67,15 +90,19 @@ def read_samples(study: Study) -> pd.DataFrame:
     return frame
 
 
-def object_counts(study: Study, samples: pd.DataFrame) -> dict[str, float] | None:
+def object_counts(
+    study: Study, samples: pd.DataFrame, images: Collection[str] | None = None
+) -> dict[str, float] | None:
     """Take the objects in each image from the annotations, if the manifest says so.
 
     Parameters
     ----------
     study : Study
-        Its manifest's `object_count` names the column.
+        Its manifest's `object_count` names the column or the file.
     samples : DataFrame
         From `read_samples`.
+    images : collection of str, optional
+        Image ids to look up in a file; those of `samples` when left out.
 
     Returns
     -------
@@ -85,20 +112,12 @@ def object_counts(study: Study, samples: pd.DataFrame) -> dict[str, float] | Non
     Raises
     ------
     InputError
-        No such column, values that are not counts, or two counts for one image.
+        See `analysis.counts.annotated`.
     """
-    rule = study.manifest.object_count
-    if rule.column is None:
-        return None
-    where = study.at("object_count", "column")
-    values = by_image(samples, rule.column, where)
-    numbers = pd.to_numeric(values, errors="coerce")
-    wrong = (numbers.isna() & values.notna()) | (numbers < 0) | np.isinf(numbers)
-    if wrong.any():
-        said = [f"{values[i]!r} for image {i}" for i in values.index[wrong]]
-        raise InputError(f"{where}: '{rule.column}' is not a count: {listing(said)}; correct these")
-    numbers = numbers.dropna().astype("float64")
-    return dict(zip(numbers.index.tolist(), numbers.tolist(), strict=True))
+    from analysis.counts import annotated
+
+    found = annotated(study, samples, images)
+    return None if found is None else found.counts
 
 
 def by_image(samples: pd.DataFrame, column: str, where: str) -> pd.Series:

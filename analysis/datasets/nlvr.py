@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,13 +25,7 @@ def read(study: Study) -> pd.DataFrame:
     of the file's name. `n_objects` counts the items of all three boxes of the scene.
     """
     path = study.file(study.manifest.samples.path, "samples", "path")
-    frame = read_frame(path, suffix=".jsonl")
-    if frame.empty:
-        raise InputError(f"{path}: no examples in it; fetch the file again")
-    for number, row in enumerate(frame.to_dict("records"), start=1):
-        wrong = _wrong(row)
-        if wrong:
-            raise InputError(f"{path}: row {number:,} {wrong}; is samples.format right?")
+    frame = checked_rows(path)
     split = path.stem
     places = zip(frame["directory"], frame["identifier"], strict=True)
     return pd.DataFrame(
@@ -43,6 +38,24 @@ def read(study: Study) -> pd.DataFrame:
             "directory": frame["directory"],
         }
     )
+
+
+def checked_rows(path: Path) -> pd.DataFrame:
+    """Read a split's examples as they are.
+
+    Raises
+    ------
+    InputError
+        No examples, or a row that is none; the first one is named.
+    """
+    frame = read_frame(path, suffix=".jsonl")
+    if frame.empty:
+        raise InputError(f"{path}: no examples in it; fetch the file again")
+    for number, row in enumerate(frame.to_dict("records"), start=1):
+        wrong = _wrong(row)
+        if wrong:
+            raise InputError(f"{path}: row {number:,} {wrong}; is the format right?")
+    return frame
 
 
 def _wrong(row: Mapping[Any, Any]) -> str:

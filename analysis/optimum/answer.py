@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from analysis.optimum.common import CommonOptimum
 from analysis.optimum.curves import CurveFit
 from analysis.optimum.equivalence import Equivalence
-from analysis.optimum.gains import GAINS_METHOD, Gain, SingleK
-from analysis.optimum.quadratic import BOOTSTRAP_METHOD, UNIT, Z95, Quadratic
+from analysis.optimum.gains import Gain, SingleK
+from analysis.optimum.optimum_at import BOOTSTRAP_METHOD, DELTA_METHOD
+from analysis.optimum.quadratic import NO_SIZE, UNIT, Z95, Quadratic
+from analysis.optimum.reported import ReportedTest
+from analysis.optimum.spline import Spline
 
-
-@dataclass(frozen=True)
-class ReportedTest:
-    """A test as it is reported: chi-square statistic, degrees of freedom, p and how.
-
-    `statistic` and `p` are None where the test could not be made; `method` then says why.
-    """
-
-    statistic: float | None
-    df: float | None
-    df_denom: float | None
-    p: float | None
-    method: str
+if TYPE_CHECKING:
+    from analysis.optimum.rung import MixedModel
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,11 @@ class Optimum:
         Bootstrap share of every k.
     tied : tuple of int
         Every k with the accuracy of `k`, itself included.
+    set_method : str
+        How `set` was obtained.
+    set_bootstrap : tuple of int
+        The same set by a bootstrap max-T (whole images, studentised in every resample), as a
+        check.
     """
 
     bucket: str
@@ -57,6 +55,8 @@ class Optimum:
     set: tuple[int, ...]
     shares: dict[int, float]
     tied: tuple[int, ...]
+    set_method: str = ""
+    set_bootstrap: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,17 @@ class ShiftAnswer:
     quadratic : Quadratic or None
         Second opinion; None with fewer than three k.
     quadratic_shown : bool
-        Whether its size of shift may be read as one; `warnings` say why not.
+        Whether its size of shift and its optima may be read as such; `warnings` say why not.
+    spline : Spline
+        A third curve, descriptive: its lack of fit and its optima, or why there are none.
     warnings : tuple of str
         What the reader must know.
     fits : tuple of CurveFit
         The regressions behind it, for the coefficient tables.
+    gains_method : str
+        How the intervals of `gains` were obtained.
+    rung : MixedModel or None
+        The mixed model's opinion, where it was asked for.
     """
 
     model: str
@@ -142,8 +148,11 @@ class ShiftAnswer:
     lack_of_fit: ReportedTest
     quadratic: Quadratic | None
     quadratic_shown: bool
+    spline: Spline
     warnings: tuple[str, ...]
     fits: tuple[CurveFit, ...]
+    gains_method: str = ""
+    rung: MixedModel | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Spell the answer as ``optik shift --json`` prints it."""
@@ -159,6 +168,7 @@ class ShiftAnswer:
             "interaction_probability": asdict(self.interaction_probability),
             "interaction_permutation": asdict(self.permutation),
             "linearity": asdict(self.linearity),
+            "mixed_model": None if self.rung is None else self.rung.to_dict(),
             "shift": {
                 "p": self.common.p,
                 "method": self.common.method,
@@ -184,13 +194,28 @@ class ShiftAnswer:
             "single_k": asdict(self.single),
             "equivalence": asdict(self.equivalence),
             "gains": [asdict(item) for item in self.gains],
-            "gains_method": GAINS_METHOD,
+            "gains_method": self.gains_method,
             "overall": _spelled(self.overall),
             "optimum": [_spelled(item) for item in self.optimum],
             "along": [_spelled(item) for item in self.along],
             "lack_of_fit": asdict(self.lack_of_fit),
-            "quadratic": None if self.quadratic is None else asdict(self.quadratic),
+            "quadratic": self._quadratic(),
+            "spline": self.spline.to_dict(),
             "warnings": self.warnings,
+        }
+
+    def _quadratic(self) -> dict[str, object] | None:
+        if self.quadratic is None:
+            return None
+        optima = self.quadratic.optima if self.quadratic_shown else ()
+        why = [text.removeprefix(NO_SIZE) for text in self.warnings if text.startswith(NO_SIZE)]
+        return {
+            **asdict(self.quadratic),
+            "shown": self.quadratic_shown,
+            "reason": why[0] if why else None,
+            "optima": [item.to_dict() for item in optima],
+            "optima_ci_method": DELTA_METHOD,
+            "optima_bootstrap_method": BOOTSTRAP_METHOD,
         }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from complexity.errors import InputError
+from complexity.errors import InputError, listing
 
 Array = NDArray[np.float64]
 #: Sums of the same answers in another order differ in the last bits: that is a tie.
@@ -65,7 +65,8 @@ class Cells:
         n_images = len(self.images)
         if n_images < 2:
             return np.full((len(self.ks), len(self.ks)), np.nan)
-        influence = (self.sums - self.counts * self.means()) / self.counts.sum(axis=0)
+        residual = self.sums - self.counts * self.means()
+        influence = _ratio(residual, self.counts.sum(axis=0))
         return np.asarray(influence.T @ influence * n_images / (n_images - 1), dtype=np.float64)
 
     def test_covariance(self) -> Array:
@@ -166,6 +167,41 @@ def complete_samples(table: pd.DataFrame) -> tuple[pd.DataFrame, str | None]:
         f"{len(per_sample) - len(complete):,} of {len(per_sample):,} samples lack some k and are "
         f"set aside, so that every k is judged on the same questions; k = {sparsest} has the "
         f"fewest results ({by_k.min():,})."
+    )
+
+
+def without_scores(table: pd.DataFrame) -> str | None:
+    """Say which k of one model have rows but no score at all: they leave the grid.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of one model with `k` and `score`.
+    """
+    counts = table.groupby("k")["score"].count()
+    empty = [int(k) for k in counts.index[counts == 0]]
+    if not empty:
+        return None
+    return f"k = {listing(empty)} has rows but no score and is left out: nothing is said about it."
+
+
+def without_differences(cells: Cells) -> str | None:
+    """Say that every question has one score at all k, so that no k can be told from another.
+
+    Parameters
+    ----------
+    cells : Cells
+        Scores of one model on the same questions at every k.
+    """
+    if np.ptp(cells.sums, axis=1).max(initial=0.0) > TIE:
+        return None
+    mean = float(cells.means()[0])
+    kind = {0.0: "wrong ", 1.0: "right "}.get(mean, "")
+    every = f"every answer is {kind.strip()}" if kind else "every image scores the same"
+    return (
+        f"{every} at all k: these data cannot tell which k is best, nor whether it shifts. The "
+        "smallest k is named for want of a better; limits and intervals only bound what so few "
+        "images could hide."
     )
 
 

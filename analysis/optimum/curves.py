@@ -1,10 +1,10 @@
 """Regressions of the score on k, complexity and covariates: curves that bend with complexity.
 
-Two curves in k, each interacted with the standardised complexity c. The *saturated* one has
-k as a factor and decides; the *quadratic* one in x = log2 k describes. Both are fitted by a
-logit whose covariance is clustered by image: with greedy decoding the answers to one question
-at different k are strongly dependent, and curves differ between images, which a random
-intercept alone does not absorb.
+Three curves in k, each interacted with the standardised complexity c. The *saturated* one has
+k as a factor and decides; the *quadratic* and the natural cubic *spline*, in x = log2 k,
+describe. All are fitted by a logit whose covariance is clustered by image: with greedy decoding
+the answers to one question at different k are strongly dependent, and curves differ between
+images, which a random intercept alone does not absorb.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from analysis.mixed.clustered import ClusteredFit
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
+from analysis.optimum.spline_basis import knots_of, spline_columns
 
 Array = NDArray[np.float64]
-Curve = Literal["saturated", "quadratic"]
+Curve = Literal["saturated", "quadratic", "spline"]
 Link = Literal["logit", "identity"]
 #: A standard error below this is rounding: scores lie in [0, 1] and c is standardised.
 ROUNDING = 1e-9
@@ -72,7 +73,7 @@ class CurveFit:
     Attributes
     ----------
     curve : str
-        ``saturated`` or ``quadratic``.
+        ``saturated``, ``quadratic`` or ``spline``.
     link : str
         ``logit`` or ``identity`` (a linear probability model).
     formula : str
@@ -180,17 +181,18 @@ def prepare(table: pd.DataFrame, c: pd.Series, covariates: Sequence[str]) -> Cur
     )
 
 
-def basis(curve: Curve, ks: Sequence[int], k: NDArray[np.int64]) -> tuple[Array, list[str]]:
+def basis(curve: Curve, ks: Sequence[int], k: NDArray[np.int64] | Array) -> tuple[Array, list[str]]:
     """Columns of a curve in k, without intercept.
 
     Parameters
     ----------
-    curve : {"saturated", "quadratic"}
-        Dummies of every k but the smallest, or x and x² with x = log2 k.
+    curve : {"saturated", "quadratic", "spline"}
+        Dummies of every k but the smallest; x and x² with x = log2 k; or a natural cubic
+        spline in x (`analysis.optimum.spline_basis`).
     ks : sequence of int
         The k grid.
-    k : ndarray of int, shape (n,)
-        Where to evaluate.
+    k : ndarray of int or float, shape (n,)
+        Where to evaluate, for the saturated curve at k of the grid.
 
     Returns
     -------
@@ -200,12 +202,15 @@ def basis(curve: Curve, ks: Sequence[int], k: NDArray[np.int64]) -> tuple[Array,
     if curve == "saturated":
         columns = [(k == level).astype(np.float64) for level in ks[1:]]
         return np.column_stack(columns), [f"C(k)[{level}]" for level in ks[1:]]
+    if curve == "spline":
+        columns_of_x = spline_columns(ks, np.log2(k))
+        return columns_of_x, [f"ns(x)[{i + 1}]" for i in range(columns_of_x.shape[1])]
     x = np.log2(k)
     return np.column_stack([x, x**2]), ["x", "I(x**2)"]
 
 
 def design(
-    curve: Curve, ks: Sequence[int], k: NDArray[np.int64], c: Array, covariates: Array
+    curve: Curve, ks: Sequence[int], k: NDArray[np.int64] | Array, c: Array, covariates: Array
 ) -> Array:
     """Model matrix: intercept, curve, c, curve × c, covariates; shape (n, p)."""
     columns, _ = basis(curve, ks, k)
@@ -220,7 +225,7 @@ def fit_curve(data: CurveData, curve: Curve, link: Link = "logit") -> CurveFit:
     ----------
     data : CurveData
         Rows of one model.
-    curve : {"saturated", "quadratic"}
+    curve : {"saturated", "quadratic", "spline"}
         The curve in k.
     link : {"logit", "identity"}
         A logit, or a linear probability model.
@@ -228,7 +233,7 @@ def fit_curve(data: CurveData, curve: Curve, link: Link = "logit") -> CurveFit:
     X = design(curve, data.ks, data.k, data.c, data.covariates)
     fitter = logit_clustered if link == "logit" else linear_clustered
     fit = fitter(data.score, X, data.image, names=column_names(data, curve))
-    return CurveFit(curve, link, _formula(curve, data.covariate_names), fit)
+    return CurveFit(curve, link, _formula(curve, data.ks, data.covariate_names), fit)
 
 
 def settled(cov: Array) -> Array:
@@ -297,7 +302,9 @@ def column_names(data: CurveData, curve: Curve) -> list[str]:
     return ["Intercept", *names, "c", *(f"{name}:c" for name in names), *data.covariate_names]
 
 
-def averaged_curve(data: CurveData, fitted: CurveFit, c: float) -> tuple[Array, Array]:
+def averaged_curve(
+    data: CurveData, fitted: CurveFit, c: float, at: Array | None = None
+) -> tuple[Array, Array]:
     """Population-averaged accuracy by k at one complexity, with its Jacobian.
 
     The predicted probability is averaged over the samples' covariates (marginal
@@ -312,17 +319,21 @@ def averaged_curve(data: CurveData, fitted: CurveFit, c: float) -> tuple[Array, 
         The curve.
     c : float
         Standardised complexity.
+    at : ndarray, shape (K,), optional
+        The k to average at, whole or not, for curves that have values between the k of the
+        grid; without it the k of the grid.
 
     Returns
     -------
     accuracy : ndarray, shape (K,)
-        Averaged accuracy at each k of the grid.
+        Averaged accuracy at each k.
     jacobian : ndarray, shape (K, p)
         Its derivative by the coefficients, for delta-method errors.
     """
     m = len(data.profiles)
-    ks = np.repeat(np.asarray(data.ks, dtype=np.int64), m)
-    profiles = np.tile(data.profiles, (len(data.ks), 1))
+    levels = np.asarray(data.ks, dtype=np.float64) if at is None else at
+    ks = np.repeat(levels, m)
+    profiles = np.tile(data.profiles, (len(levels), 1))
     X = design(fitted.curve, data.ks, ks, np.full(len(ks), c), profiles)
     eta = X @ fitted.fit.params
     if fitted.link == "logit":
@@ -330,13 +341,16 @@ def averaged_curve(data: CurveData, fitted: CurveFit, c: float) -> tuple[Array, 
         slope = mu * (1 - mu)
     else:
         mu, slope = eta, np.ones_like(eta)
-    shape = (len(data.ks), m)
+    shape = (len(levels), m)
     accuracy = mu.reshape(shape) @ data.profile_shares
     weighted = (slope[:, None] * X).reshape(*shape, X.shape[1])
     return accuracy, np.einsum("kmp,m->kp", weighted, data.profile_shares)
 
 
-def _formula(curve: Curve, covariate_names: Sequence[str]) -> str:
+def _formula(curve: Curve, ks: Sequence[int], covariate_names: Sequence[str]) -> str:
     terms = list(dict.fromkeys(name.partition("[")[0] for name in covariate_names))
-    base = "C(k) * c" if curve == "saturated" else "(x + I(x**2)) * c"
+    base = {"saturated": "C(k) * c", "quadratic": "(x + I(x**2)) * c"}.get(curve)
+    if base is None:
+        inner, ends = (", ".join(f"{x:.4g}" for x in part) for part in knots_of(ks))
+        base = f"ns(x, knots=c({inner}), Boundary.knots=c({ends})) * c"
     return "score ~ " + " + ".join([base, *terms])

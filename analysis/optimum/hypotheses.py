@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from analysis.mixed.logit import logit_clustered
 from analysis.mixed.wald import wald_test
 from analysis.numerals import p_value
-from analysis.optimum.answer import Optimum, ReportedTest
+from analysis.optimum.answer import Optimum
+from analysis.optimum.cautions import INTERACTION
 from analysis.optimum.curves import CurveData, CurveFit, fit_curve, lack_of_fit_design, settled
-from analysis.optimum.quadratic import Quadratic, quadratic_shift
+from analysis.optimum.quadratic import NO_SIZE, Quadratic, quadratic_shift
+from analysis.optimum.reported import ReportedTest
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]
@@ -31,7 +34,7 @@ def interaction_test(fitted: CurveFit) -> ReportedTest:
     -------
     ReportedTest
         Robust Wald test of all k × c terms; not made, with the reason, on separation or when
-        the fit did not converge.
+        the fit did not converge. Its `caution` says that one scale alone is no headline.
     """
     fit = fitted.fit
     if fit.separated:
@@ -40,7 +43,8 @@ def interaction_test(fitted: CurveFit) -> ReportedTest:
     if not fit.converged:
         return ReportedTest(None, None, None, None, "the fit did not converge")
     terms = [name for name in fit.names if name.startswith("C(k)[") and name.endswith(":c")]
-    return wald_terms(fit.params, fit.cov, fit.names, terms, fit.n_clusters)
+    test = wald_terms(fit.params, fit.cov, fit.names, terms, fit.n_clusters)
+    return replace(test, caution=INTERACTION)
 
 
 def widened_test(
@@ -131,7 +135,7 @@ def why_no_size(
     alpha: float,
 ) -> list[str]:
     """Reasons why the quadratic's size of shift must not be read as one; empty if it may."""
-    head = "no size of shift is given: "
+    head = NO_SIZE
     if quadratic is None:
         if len(ks) < 3:
             return [head + "the quadratic needs three values of k."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 
 from analysis.numerals import p_value
 from analysis.optimum.answer import CurvePoint, Optimum, ShiftAnswer
-from analysis.optimum.cells import Cells, best_index, cells_of, complete_samples, winners
+from analysis.optimum.answers import Answers
+from analysis.optimum.cells import (
+    Cells,
+    best_index,
+    cells_of,
+    complete_samples,
+    winners,
+    without_differences,
+    without_scores,
+)
 from analysis.optimum.common import (
     DRAWS,
     CommonOptimum,
@@ -29,22 +39,26 @@ from analysis.optimum.curves import (
     standardise,
 )
 from analysis.optimum.equivalence import within_margin
-from analysis.optimum.gains import gains, single_k
+from analysis.optimum.gains import gains, gains_method, single_k
 from analysis.optimum.hypotheses import (
     interaction_test,
     quadratic_opinion,
     why_no_size,
     widened_test,
 )
+from analysis.optimum.max_t import SETS_BY, Reference, best_set
 from analysis.optimum.permutation import permutation_test, strata_of
+from analysis.optimum.spline import spline_opinion
+from analysis.optimum.usable import check_complexity
 from analysis.threads import one_thread
 from complexity.errors import InputError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from analysis.optimum.rung import MixedModel
 
 Array = NDArray[np.float64]
 SEED = 20261123
 N_BOOT = 2_000
-#: The sets of single buckets describe; the common optimum decides and gets more draws.
-SET_DRAWS = 50_000
 ALPHA = 0.05
 MARGIN = 0.01
 FEW_IMAGES = 30
@@ -60,10 +74,12 @@ def analyse(
     covariates: Sequence[str] = (),
     every_bucket: bool = False,
     margin: float = MARGIN,
+    mixed_model: bool = False,
     seed: int = SEED,
     n_boot: int = N_BOOT,
     alpha: float = ALPHA,
-) -> tuple[ShiftAnswer, ...]:
+    method: Reference = SETS_BY,
+) -> Answers:
     """Answer, for each model of a table, where the optimal k is and whether it shifts.
 
     Parameters
@@ -82,6 +98,8 @@ def analyse(
         without an order).
     margin : float
         Accuracy that one k for all may lose and still count as equivalent.
+    mixed_model : bool
+        Fit mixed logits too (`analysis.optimum.rung`), a second opinion.
     seed : int
         Seed of bootstrap and Monte Carlo; each model and metric draws from its own stream, so
         that adding one does not change another's figures.
@@ -89,17 +107,21 @@ def analyse(
         Image-cluster bootstrap resamples of the arg max.
     alpha : float
         Level of tests and of the sets of k.
+    method : {"t", "bootstrap", "multiplier", "rademacher"}
+        Reference distribution behind the sets of k of single groups and the intervals of gains
+        (`analysis.optimum.max_t`); the test of a common optimum does not change with it.
 
     Returns
     -------
-    tuple of ShiftAnswer
-        One per model, in the order of first appearance.
+    Answers
+        A tuple with one per model, in the order of first appearance; its `unanswered` has the
+        models without an answer and why.
 
     Raises
     ------
     InputError
-        When a column is missing, the metric is constant, no model has two values of k, or an
-        end of complexity has fewer than two images.
+        When a column is missing, the metric is constant, or no model can be answered: it has
+        no two values of k, or an end of complexity has fewer than two images.
     """
     _check(table, metric, covariates)
     scored = table[table["score"].notna()]
@@ -116,25 +138,30 @@ def analyse(
             "property of the image."
         )
     by_image = pairs.set_index("image_id")[metric].astype(float)
-    if len(by_image) < 2:
-        found = "one image has" if len(by_image) else "no image has"
-        raise InputError(
-            f"{found} scores together with {metric}: complexity cannot be compared. Check that "
-            "the columns are filled and the ids match."
-        )
-    if by_image.nunique() < 2:
-        raise InputError(
-            f"{metric} has the same value on every image that has results, so nothing can "
-            f"shift with it. Choose another metric (--complexity, or analysis.metrics)."
-        )
+    check_complexity(by_image, metric)
     c = standardise(by_image)
-    answers = []
+    empty_k = {
+        str(model): without_scores(of_model)
+        for model, of_model in table.groupby("model", observed=True)
+    }
+    answers: list[ShiftAnswer] = []
+    unanswered: dict[str, str] = {}
+    present = [str(name) for name in rows["model"].unique()]
+    for name in table["model"].dropna().unique():
+        if str(name) not in present:
+            unanswered[str(name)] = f"none of its rows has both a score and {metric}."
     for model, of_model in rows.groupby("model", sort=False, observed=True):
-        if of_model["k"].nunique() >= 2:
-            # A stream of its own for each model and metric.
-            digest = hashlib.sha256(f"{model}\0{metric}".encode()).digest()
-            stream = np.random.SeedSequence([seed, *digest])
-            rng = np.random.default_rng(stream)
+        if of_model["k"].nunique() < 2:
+            unanswered[str(model)] = (
+                f"it has results at one k only (k = {of_model['k'].iloc[0]}): an optimal k needs "
+                "results at two or more."
+            )
+            continue
+        # A stream of its own for each model and metric.
+        digest = hashlib.sha256(f"{model}\0{metric}".encode()).digest()
+        stream = np.random.SeedSequence([seed, *digest])
+        rng = np.random.default_rng(stream)
+        try:
             answers.append(
                 _one_model(
                     str(model),
@@ -143,21 +170,32 @@ def analyse(
                     by_image,
                     c,
                     labels,
+                    empty_k=empty_k[str(model)],
                     n_lost=int(lost.get(model, 0)),
                     covariates=covariates,
                     every_bucket=every_bucket,
                     margin=margin,
+                    mixed_model=mixed_model,
                     rng=rng,
                     n_boot=n_boot,
                     alpha=alpha,
+                    method=method,
                 )
             )
-    if not answers:
+        except InputError as error:
+            # One model that cannot be answered must not silence the others.
+            unanswered[str(model)] = str(error)
+    if answers:
+        return Answers(answers, unanswered)
+    if (rows.groupby("model", observed=True)["k"].nunique() < 2).all():
         raise InputError(
             f"every model has results at one k only (k = {listing(sorted(rows['k'].unique()))}): "
             "an optimal k needs results at two or more. Add the others under `results:`."
         )
-    return tuple(answers)
+    if len(set(unanswered.values())) == 1:
+        raise InputError(next(iter(unanswered.values())))
+    reasons = [f"{model}: {why}" for model, why in unanswered.items()]
+    raise InputError(f"no model can be answered by {metric}. {listing(reasons)}")
 
 
 def _check(table: pd.DataFrame, metric: str, covariates: Sequence[str]) -> None:
@@ -168,7 +206,7 @@ def _check(table: pd.DataFrame, metric: str, covariates: Sequence[str]) -> None:
                 "It needs model, image_id, sample_id, k, score, the metric and the covariates."
             )
     values = table[metric]
-    if not pd.api.types.is_numeric_dtype(values) or np.isinf(values.dropna().astype(float)).any():
+    if not pd.api.types.is_numeric_dtype(values):
         raise InputError(
             f"column '{metric}' holds text or infinite values: a complexity metric must be a "
             "finite number (or missing) on every row."
@@ -183,16 +221,19 @@ def _one_model(
     c: pd.Series,
     labels: pd.Series,
     *,
+    empty_k: str | None,
     n_lost: int,
     covariates: Sequence[str],
     every_bucket: bool,
     margin: float,
+    mixed_model: bool,
     rng: np.random.Generator,
     n_boot: int,
     alpha: float,
+    method: Reference,
 ) -> ShiftAnswer:
     rows, incomplete = complete_samples(rows)
-    warnings = [incomplete] if incomplete else []
+    warnings = [note for note in (empty_k, incomplete) if note]
     if n_lost:
         warnings.append(f"{n_lost:,} samples whose image has no {metric} are left out.")
     adjusted = rows.dropna(subset=list(covariates))
@@ -203,6 +244,9 @@ def _one_model(
             f"{unadjusted:,} samples without {listing(empty)} are left out of the regressions."
         )
     cells = cells_of(rows)
+    alike = without_differences(cells)
+    if alike:
+        warnings.append(alike)
     groups = _groups(cells, labels, model, metric, incomplete)
     ends = list(groups) if every_bucket else [next(iter(groups)), list(groups)[-1]]
     absent = [str(name) for name in labels.cat.categories if str(name) not in groups]
@@ -222,15 +266,17 @@ def _one_model(
             f"approximations that want {FEW_IMAGES} or more a bucket."
         )
     # Streams of their own: leaving one of these out does not change another's figures.
-    resampling, shuffling = rng.spawn(2)
+    resampling, shuffling, bending = rng.spawn(3)
     common = _common([groups[name] for name in ends], rng, alpha)
     if common.borderline():
         warnings.append(
             f"k = {listing(common.borderline())} is in or out of the common set by less than the "
             "Monte Carlo error of its p."
         )
-    optimum = [_optimum(name, part, by_image, rng, n_boot, alpha) for name, part in groups.items()]
-    overall = _optimum("all", cells, by_image, rng, n_boot, alpha)
+    optimum = [
+        _optimum(name, part, by_image, rng, n_boot, alpha, method) for name, part in groups.items()
+    ]
+    overall = _optimum("all", cells, by_image, rng, n_boot, alpha, method)
 
     data = prepare(adjusted, c, covariates)
     saturated = fit_curve(data, "saturated")
@@ -255,10 +301,12 @@ def _one_model(
     lack_of_fit, quadratic, fits = quadratic_opinion(data, c, resampling)
     reasons = why_no_size(quadratic, lack_of_fit, optimum, ends, cells.ks, alpha)
     warnings += reasons
+    spline, bent = spline_opinion(data, saturated, c, bending, alpha)
     usable = decisive.fit.converged and interaction_probability.p is not None
     return ShiftAnswer(
         model=model,
         metric=metric,
+        rung=_mixed_model(data, adjusted["sample_id"], reasons) if mixed_model else None,
         ks=cells.ks,
         n_images=len(cells.images),
         n_samples=int(rows["sample_id"].nunique()),
@@ -270,7 +318,7 @@ def _one_model(
         common_curve=common_on_curve(data, decisive, rng, alpha=alpha) if usable else None,
         optimum=tuple(optimum),
         overall=overall,
-        gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng),
+        gains=gains({**groups, "all": cells}, (ends[0], ends[-1]), overall.k, rng, method),
         single=single_k([groups[name] for name in ends], rng, common.kept),
         equivalence=within_margin([groups[name] for name in ends], margin, alpha=alpha),
         permutation=permutation_test(
@@ -283,9 +331,17 @@ def _one_model(
         lack_of_fit=lack_of_fit,
         quadratic=quadratic,
         quadratic_shown=not reasons,
+        spline=spline,
         warnings=tuple(warnings),
-        fits=(saturated, *fits),
+        fits=(saturated, *fits, *bent),
+        gains_method=gains_method(method),
     )
+
+
+def _mixed_model(data: CurveData, samples: pd.Series, reasons: Sequence[str]) -> MixedModel:
+    from analysis.optimum.rung import climb
+
+    return climb(data, samples, reasons)
 
 
 def _groups(
@@ -335,8 +391,13 @@ def _optimum(
     rng: np.random.Generator,
     n_boot: int,
     alpha: float,
+    method: Reference,
 ) -> Optimum:
     best = best_index(part.means())
+    # A stream of its own: the check does not change another's figures.
+    (checking,) = rng.spawn(1)
+    found = best_set(part, rng, method=method, alpha=alpha)
+    check = best_set(part, checking, method="bootstrap", alpha=alpha)
     shares = winners(part.bootstrap_means(n_boot, rng)).mean(axis=0)
     return Optimum(
         bucket=name,
@@ -344,9 +405,11 @@ def _optimum(
         n_images=len(part.images),
         k=part.ks[best],
         share=float(shares[best]),
-        set=_common([part], rng, alpha, SET_DRAWS).kept,
+        set=found.kept,
         shares={k: float(share) for k, share in zip(part.ks, shares, strict=True)},
         tied=tuple(k for k, won in zip(part.ks, winners(part.means()), strict=True) if won > 0),
+        set_method=found.method,
+        set_bootstrap=check.kept,
     )
 
 

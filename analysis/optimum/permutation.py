@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.optimum.answer import ReportedTest
 from analysis.optimum.cells import Cells
+from analysis.optimum.reported import ReportedTest
 
 Array = NDArray[np.float64]
 PERMUTATIONS = 999

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.mixed.wald import wald_test
+from analysis.optimum.cautions import QUADRATIC
 from analysis.optimum.curves import CurveFit, settled
+from analysis.optimum.optimum_at import LEVELS, OptimumAt, percentiles, resampled
 
 Array = NDArray[np.float64]
 Z95 = 1.959964
 UNIT = "log2 k per SD of complexity"
-RESAMPLES = 2_000
-BOOTSTRAP_METHOD = (
-    "one-step image-cluster bootstrap (influence of each image on the coefficients), "
-    f"{RESAMPLES:,} resamples, percentile, 95 %"
-)
+#: What begins the warning that says why neither a size nor optima are given.
+NO_SIZE = "no size of shift is given: "
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,10 @@ class Quadratic:
         Robust Wald p of ``b1 = b2 = b4 = b5 = 0``: while a flat curve is not rejected, the
         no-shift test is degenerate (its gradient vanishes there). NaN where the answers do not
         vary with k.
+    optima : tuple of OptimumAt
+        x* at c = -1, 0 and +1; those where the curvature is not negative are left out.
+    caution : str
+        Why the test is no headline.
     """
 
     statistic: float
@@ -63,6 +66,8 @@ class Quadratic:
     bootstrap_low: float
     bootstrap_high: float
     flat_p: float
+    optima: tuple[OptimumAt, ...] = ()
+    caution: str = QUADRATIC
 
 
 def quadratic_shift(
@@ -109,13 +114,12 @@ def quadratic_shift(
         )
         slope_se = float(np.sqrt(delta @ cov @ delta))
 
-    low = high = float("nan")
-    if rng is not None and b2 < 0:
-        low, high = _bootstrap(fitted, index, rng)
+    draws = None if rng is None or not b2 < 0 else resampled(fitted, rng)[:, index]
+    low, high = (float("nan"),) * 2 if draws is None else percentiles(_slopes(draws))
 
-    def vertex(c: float) -> float:
-        curvature = b2 + b5 * c
-        return -(b1 + b4 * c) / (2 * curvature) if curvature < 0 else float("nan")
+    b = np.array([b1, b2, b4, b5])
+    low_vertex, _, high_vertex = (float(_vertices(b[None, :], c)[0]) for c in LEVELS)
+    optima = [_optimum(b, cov, c, c_range, draws) for c in LEVELS if b2 + b5 * c < 0]
 
     def upper_curvature(c: float) -> float:
         spread = np.array([0.0, 1.0, 0.0, c])
@@ -129,24 +133,57 @@ def quadratic_shift(
         method="robust Wald (delta method), image-clustered CR1, F(1, G - 1)",
         slope=slope,
         slope_se=slope_se,
-        vertex_low=vertex(-1.0),
-        vertex_high=vertex(1.0),
+        vertex_low=low_vertex,
+        vertex_high=high_vertex,
         curvature_negative=all(upper_curvature(c) < 0 for c in c_range),
         bootstrap_low=low,
         bootstrap_high=high,
-        flat_p=wald_test(np.array([b1, b2, b4, b5]), cov, np.eye(4), df_denom=df_denom).p,
+        flat_p=wald_test(b, cov, np.eye(4), df_denom=df_denom).p,
+        optima=tuple(optima),
     )
 
 
-def _bootstrap(fitted: CurveFit, index: list[int], rng: np.random.Generator) -> tuple[float, float]:
-    """Percentile interval of dx*/dc at c = 0 over resampled images."""
-    influence = fitted.fit.influence[:, index]
-    n = len(influence)
-    draws = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) - 1.0
-    b1, b2, b4, b5 = (fitted.fit.params[index] + draws @ influence).T
+def _slopes(draws: Array) -> Array:
+    """dx*/dc at c = 0 for resampled coefficients, shape (n, 4); NaN without a maximum."""
+    b1, b2, b4, b5 = draws.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = np.where(b2 < 0, (b1 * b5 - b2 * b4) / (2 * b2**2), np.nan)
-    if np.isnan(slopes).mean() > 0.025:
-        return float("nan"), float("nan")
-    low, high = np.nanquantile(slopes, [0.025, 0.975])
-    return float(low), float(high)
+        return np.where(b2 < 0, (b1 * b5 - b2 * b4) / (2 * b2**2), np.nan)
+
+
+def _vertices(draws: Array, c: float) -> Array:
+    """x*(c) for coefficients, shape (n, 4); NaN without a maximum."""
+    b1, b2, b4, b5 = draws.T
+    curvature = b2 + b5 * c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(curvature < 0, -(b1 + b4 * c) / (2 * curvature), np.nan)
+
+
+def _optimum(
+    b: Array, cov: Array, c: float, c_range: tuple[float, float], draws: Array | None
+) -> OptimumAt:
+    """Spell x*(c) = -N / (2 D), N = b1 + b4 c, D = b2 + b5 c, with both intervals.
+
+    The gradient by (b1, b2, b4, b5) is ``(-1 / 2D, N / 2D², -c / 2D, c N / 2D²)``.
+    """
+    slope, curvature = b[0] + b[2] * c, b[1] + b[3] * c
+    x = float(-slope / (2 * curvature))
+    by_slope, by_curvature = -1 / (2 * curvature), slope / (2 * curvature**2)
+    gradient = np.array([by_slope, by_curvature, c * by_slope, c * by_curvature])
+    se = float(np.sqrt(gradient @ cov @ gradient))
+    low, high = (np.nan, np.nan) if draws is None else percentiles(_vertices(draws, c))
+    # Far from any k an interval may have no finite bound.
+    with np.errstate(over="ignore", under="ignore"):
+        in_k = np.exp2([x, x - Z95 * se, x + Z95 * se, low, high])
+    k, ci_low, ci_high, boot_low, boot_high = in_k
+    return OptimumAt(
+        c=c,
+        log2_k=x,
+        k=float(k),
+        ci_low=float(ci_low),
+        ci_high=float(ci_high),
+        bootstrap_low=float(boot_low),
+        bootstrap_high=float(boot_high),
+        se=se,
+        at_edge=False,
+        beyond=not c_range[0] <= c <= c_range[1],
+    )

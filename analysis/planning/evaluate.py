@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.mixed.linear import linear_clustered
 from analysis.mixed.logit import logit_clustered
-from analysis.optimum.answer import Optimum, ReportedTest
+from analysis.optimum.answer import Optimum
 from analysis.optimum.cells import Cells, best_index
 from analysis.optimum.common import CommonOptimum, common_on_curve, common_optimum
 from analysis.optimum.curves import (
@@ -25,7 +25,8 @@ from analysis.optimum.equivalence import Equivalence, within_margin
 from analysis.optimum.gains import SingleK, single_k
 from analysis.optimum.hypotheses import interaction_test, wald_terms, why_no_size
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
-from analysis.planning.scenario import Drawn
+from analysis.optimum.reported import ReportedTest
+from analysis.planning.scenario import Drawn, third_of
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]
@@ -170,7 +171,11 @@ def headline(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> He
     """
     from scipy.linalg import block_diag
 
-    ends = thirds(drawn)
+    try:
+        ends = thirds(drawn)
+    except InputError:
+        # Ties left no two ends: such a study would be refused, and finds no shift.
+        return Headline(1.0, drawn.cells.ks, float("nan"))
     common = common_optimum(
         drawn.cells.ks,
         [end.means() for end in ends],
@@ -187,13 +192,33 @@ def headline(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> He
 
 
 def thirds(drawn: Drawn) -> tuple[Cells, Cells]:
-    """Cells of the images in the lowest and in the highest third of complexity."""
-    order = np.argsort(drawn.c, kind="stable")
-    third = len(order) // 3
-    low, high = np.zeros(len(order), dtype=bool), np.zeros(len(order), dtype=bool)
-    low[order[:third]] = True
-    high[order[-third:]] = True
-    return drawn.cells.take(low), drawn.cells.take(high)
+    """Cells of the images in the lowest and in the highest third of complexity.
+
+    Cut as a study is (`third_of`): where ties merge buckets the lowest and the highest that are
+    left are compared.
+
+    Parameters
+    ----------
+    drawn : Drawn
+
+    Returns
+    -------
+    tuple of Cells
+        Low and high.
+
+    Raises
+    ------
+    InputError
+        When all images have the same complexity, or an end has fewer than two.
+    """
+    place = third_of(drawn.c)
+    ends = [drawn.cells.take(place == i) for i in (0, place.max())]
+    if min(len(end.images) for end in ends) < 2:
+        raise InputError(
+            "ties of complexity leave one image at an end: draw more images, or complexities "
+            "with fewer ties"
+        )
+    return ends[0], ends[1]
 
 
 def collapsed(drawn: Drawn) -> CurveData:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.planning.cells import Job, Outcome, Store, jobs_of, seed_of, together, work
 from analysis.planning.detectable import WANTED, detectable, wilson
-from analysis.planning.scenario import Scenario, slices, truth
+from analysis.planning.scenario import Scenario, slices, third_of, truth
 from complexity.errors import InputError
 from complexity.workers import cores
 
@@ -140,12 +140,13 @@ def power(
         )
     frame = pd.DataFrame(rows)
     c = slices(scenario, 300)
+    place = third_of(c)
     return Power(
         cells=frame,
         detectable=_detectable(frame),
         n_sets=n_sets,
         seed=seed,
-        apart=float((c[-100:].mean() - c[:100].mean()) / c.std()),
+        apart=float((c[place == place.max()].mean() - c[place == 0].mean()) / c.std()),
     )
 
 

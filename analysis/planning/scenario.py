@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from analysis.optimum.cells import Cells, best_index
+from complexity.buckets import cut
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]
@@ -345,6 +347,30 @@ def slices(scenario: Scenario, n: int) -> Array:
     return np.asarray(ndtri(shares), dtype=np.float64)
 
 
+def third_of(c: Array) -> NDArray[np.intp]:
+    """Put complexities into thirds as a study is cut (`complexity.buckets.cut`).
+
+    Images of the same complexity are never parted, so with ties the thirds are not of one
+    size, and there may be two.
+
+    Parameters
+    ----------
+    c : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        0 is the lowest, the largest number the highest.
+
+    Raises
+    ------
+    InputError
+        When all are the same.
+    """
+    edges = cut(pd.Series(c), metric="complexity", n=3).edges
+    return np.asarray(np.searchsorted(edges, c, side="left"), dtype=np.intp)
+
+
 @dataclass(frozen=True)
 class Truth:
     """What holds in a scenario.
@@ -381,6 +407,8 @@ class Truth:
 def truth(scenario: Scenario) -> Truth:
     """Integrate a scenario: thirds of complexity, random effects averaged out.
 
+    Thirds are cut as in a study, so that images of the same complexity are never parted.
+
     Parameters
     ----------
     scenario : Scenario
@@ -390,7 +418,8 @@ def truth(scenario: Scenario) -> Truth:
     Truth
     """
     c = slices(scenario, 3_000)
-    ends = [c[:1_000], c[2_000:]]
+    place = third_of(c)
+    ends = [c[place == i] for i in (0, place.max())]
     low, high = (scenario.accuracy(part).mean(axis=0) for part in ends)
     inside = [scenario.curve(np.array([part.mean()]))[0] for part in ends]
     common = tuple(

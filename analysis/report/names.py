@@ -31,6 +31,7 @@ _COLUMNS = {
 _SYMBOLS = frozenset({"c", "k", "x", "order"})
 _FACTOR = re.compile(r"C\(k\)\[(?P<k>\d+)\]")
 _LEVEL = re.compile(r"(?:C\((?P<coded>[^\W\d]\w*)\)|(?P<bare>[^\W\d]\w*))\[(?P<level>[^\[\]]+)\]")
+_SPLINE = re.compile(r"ns\((?P<base>[^\W\d]\w*)\)\[(?P<column>\d+)\]")
 _POWER = re.compile(r"I\((?P<base>[^\W\d]\w*) ?\*\* ?(?P<exponent>\d+)\)")
 _VARIABLE = re.compile(r"[^\W\d]\w*")
 _COLON = re.compile(r":(?![^\[(]*[\])])")  # not one inside brackets
@@ -76,6 +77,8 @@ def _factor(name: str) -> str | None:
         return name.replace("_", " ")
     if found := _FACTOR.fullmatch(name):
         return f"k = {found['k']}"
+    if found := _SPLINE.fullmatch(name):
+        return f"spline {found['column']} of {_variable(found['base'])}"
     if found := _POWER.fullmatch(name):
         return f"{_variable(found['base'])}{found['exponent'].translate(_RAISED)}"
     if found := _LEVEL.fullmatch(name):

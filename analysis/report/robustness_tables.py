@@ -15,10 +15,12 @@ from analysis.robustness.leave_out import TRIED
 MEANINGS = {
     "specifications": {
         "metric": "what complexity is",
-        "ends": "which images are the two ends: shares of the images, or curves at ±1 SD",
-        "curve": "means at the ends; saturated logit; linear probability model",
-        "coding": "the score as it is, or right from ½ on",
+        "ends": "which images are the two ends: shares of the images, outer thirds of the range of "
+        "complexity, or curves at ±1 SD",
+        "curve": "means at the ends; saturated logit; linear probability model; quadratic logit",
+        "coding": "the score as it is; right from ½ on; right at 1 only (exact)",
         "adjusted": "whether the regression adjusts for the covariates",
+        "effects": "clustered by image, or the rung of random effects of a mixed logit",
         "p": "of the null that some k is optimal at both ends; not adjusted",
         "common": "the k not rejected",
         "best_low": "arg max at the low end",
@@ -107,9 +109,11 @@ def write_robustness_tables(found: Sequence[Mapping[str, Any]], folder: Path) ->
             *(ColumnStyle(f"k = {k}", kind="number", decimals=2) for k in kept_anywhere(found)),
         ],
         notes=[
-            "Specifications: every metric; ends by halves, thirds, quarters of the images, or a "
-            "logit and a linear probability model at ±1 SD, with and without covariates; soft "
-            "scores also as right or wrong.",
+            "Specifications: every metric; ends by halves, thirds, quarters of the images or by "
+            "outer thirds of the range, or a logit, a linear probability model and (where it fits) "
+            "a quadratic logit at ±1 SD, with and without covariates; for the primary metric also "
+            "mixed logits on each rung of random effects that holds; soft scores also as right or "
+            "wrong, from ½ on and at 1 only.",
             f"Joint p: {joint['n_shuffles']} shuffles; {joint['method']}.",
         ],
     )
@@ -148,8 +152,10 @@ def robustness_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
         for model in found
         if (count := sum(row["p"] <= model["alpha"] for row in model["specifications"]))
     ]
+    mixed = any(row["effects"] != "clustered" for m in found for row in m["specifications"])
     lines = [
-        f"{total} specifications (metrics, ends, curves, covariates): "
+        f"{total} specifications (metrics, ends, curves, covariates"
+        f"{', random effects' if mixed else ''}): "
         + (f"every k is rejected in {', '.join(shifted)}." if shifted else "a shift in none.")
     ]
     always = []

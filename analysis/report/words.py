@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.manifest import Study
 from analysis.numerals import k_list, number, p_value, percent, points, signed
+from analysis.optimum.cautions import SHORT
 from analysis.report.measured import ALL
 from analysis.report.robustness_tables import robustness_sentences
 from analysis.report.worth_words import worth_sentences
@@ -350,6 +351,7 @@ def _limits(
         f"Images that differ in {study.manifest.analysis.primary.metric} may differ in other ways "
         "too: unless the study varied it on its own, any of them may be what changes the curve."
     )
+    limits.append(SHORT)
     timed = _models_timed(folder)
     untimed = [a["model"] for a in answers if timed and a["model"] not in timed]
     if untimed:

@@ -13,6 +13,7 @@ from analysis.report.export import ColumnStyle, default_styles, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
 from analysis.report.robustness_tables import write_robustness_tables
+from analysis.report.side_by_side_tables import write_side_by_side
 from analysis.report.wide import across, plus_minus
 from analysis.report.worth_tables import write_worth_tables
 
@@ -56,6 +57,7 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     )
     if m.table is not None:
         paths += _accuracy_tables(m, folder)
+        paths += write_side_by_side(m.answers, m.primary_answers(), folder)
         paths += write_worth_tables(m, folder, _buckets(m))
         paths += write_robustness_tables(m.robustness, folder)
     if m.latency is not None and len(m.latency):
@@ -215,8 +217,9 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         columns=default_styles(wide, group=["model", "reference"]),
         notes=[
             "Paired within questions, clustered by image; ± is the half-width of the 95 % "
-            "interval, simultaneous over the k of a row. The reference is the k most accurate "
-            "over all images, chosen on the same data.",
+            "interval, simultaneous over all pairs of k of a group (high - low: over the k of "
+            "the row). The reference is the k most accurate over all images, chosen on the same "
+            "data.",
             ranges,
         ],
     )

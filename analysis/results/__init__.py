@@ -14,7 +14,7 @@ from analysis.join_unknown import refuse_unknown_file
 from analysis.results import latency as latency_table
 from analysis.results import table
 from analysis.schemas import LATENCY, RESULTS, TableSchema
-from analysis.scoring import SCORERS
+from analysis.scoring import score as score_by
 from analysis.validation import RowNamer, as_text, check, convert, repeated_keys
 from complexity.errors import InputError, listing
 
@@ -227,9 +227,17 @@ def _scored(
             f"{listing(asked[known].iloc[none].unique())} by; give answers, or a column of scores"
         )
     score = np.zeros(len(frame))
-    score[known] = SCORERS[rule](given[known], answers)
+    options = None
+    if "options" in samples.columns:
+        options = pd.Series(samples["options"].to_numpy()[position[known]], dtype=object)
+    try:
+        scored = score_by(rule, given[known], answers, options)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    score[known] = scored.scores
     frame = frame.assign(score=score, scorer=texts([rule] * len(frame), index=frame.index))
     notes.append(f"{study.label(path)}: predictions were scored by the rule '{rule}'")
+    notes.extend(f"{study.label(path)}: {note}" for note in scored.notes)
     return frame, ~known
 
 

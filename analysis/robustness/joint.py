@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.optimum.cells import Cells
-from analysis.robustness.specifications import SHARES, ends_of
+from analysis.robustness.specifications import SHARES, ends_of, has_two_ends
 
 Array = NDArray[np.float64]
 SHUFFLES = 199
@@ -64,12 +64,20 @@ def joint_test(
     known = ~np.isnan(values).any(axis=1)
     part, values = cells.take(known), values[known]
     influence_of = np.arange(len(values))
+    # Ties may leave a quantile without two ends; shuffling does not change which.
+    usable = [
+        (column, share)
+        for column in range(values.shape[1])
+        for share in SHARES.values()
+        if len(values) and has_two_ends(values[:, column], share)
+    ]
+    if not usable:
+        return JointTest(0.0, 0.0, 1.0, 0, "not made: no metric parts the images into two ends")
 
     def median(order: NDArray[np.intp]) -> float:
         found = [
             _least_shortfall(part, *ends_of(values[order, column], share))
-            for column in range(values.shape[1])
-            for share in SHARES.values()
+            for column, share in usable
         ]
         return float(np.median(found))
 

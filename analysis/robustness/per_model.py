@@ -14,6 +14,7 @@ from analysis.robustness.joint import joint_test
 from analysis.robustness.leave_out import leave_out
 from analysis.robustness.specifications import as_frame, verdicts
 from analysis.threads import one_thread
+from complexity.errors import InputError
 from complexity.files import plain
 
 
@@ -56,12 +57,15 @@ def robustness(
     for model, rows in scored.groupby("model", sort=False, observed=True):
         if rows["k"].nunique() < 2:
             continue
+        try:
+            cells = cells_of(complete_samples(rows)[0])
+        except InputError:
+            continue  # it has no answer that could be asked otherwise
         digest = hashlib.sha256(f"{model}\0robustness".encode()).digest()
         many, shuffled, without = np.random.SeedSequence([seed, *digest]).spawn(3)
         asked = verdicts(rows, complexity, covariates, np.random.default_rng(many), alpha=alpha)
         if not asked:
             continue
-        cells = cells_of(complete_samples(rows)[0])
         joint = joint_test(cells, complexity, np.random.default_rng(shuffled))
         left = leave_out(rows, labels.rename(index=str), covariates, without, alpha=alpha)
         found.append(

@@ -83,7 +83,8 @@ def worth(
     Returns
     -------
     tuple of Worth
-        One per model with two or more k, in the order of first appearance. What cannot be
+        One per model with two or more k on the same questions, in the order of first
+        appearance. What cannot be
         said is missing there, and `notes` say why.
 
     Raises
@@ -105,13 +106,20 @@ def worth(
     image_of = rows.drop_duplicates("sample_id").set_index("sample_id")["image_id"]
     settings = _Settings(metric, margin, learn_cuts, n_boot, n_folds, n_repeats)
     found = []
+    refused: dict[str, str] = {}
     for model, of_model in rows.groupby("model", sort=False, observed=True):
         if of_model["k"].nunique() < 2:
             continue
         digest = hashlib.sha256(f"worth\0{model}\0{metric}".encode()).digest()
         rng = np.random.default_rng(np.random.SeedSequence([seed, *digest]))
         items = None if latency is None else latency[latency["model"].astype(str) == str(model)]
-        found.append(_one_model(str(model), of_model, labels, items, image_of, settings, rng))
+        try:
+            found.append(_one_model(str(model), of_model, labels, items, image_of, settings, rng))
+        except InputError as error:
+            # One model that cannot be answered must not silence the others.
+            refused[str(model)] = str(error)
+    if not found and refused:
+        raise InputError(listing(f"{model}: {why}" for model, why in refused.items()))
     if not found:
         raise InputError(
             f"every model has results at one k only (k = {listing(sorted(rows['k'].unique()))}): "

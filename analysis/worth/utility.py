@@ -169,7 +169,7 @@ def group_utility(
         share = [float(s) for s in price_ranges(*resampled)[2].mean(axis=0)]
     order = [int(i) for i in np.argsort(low, kind="stable") if on[i]]
     breaks = tuple(
-        _break_even(ks, slower, faster, float(low[faster]), resampled)
+        break_even(ks, slower, faster, float(low[faster]), resampled)
         for slower, faster in pairwise(order)
     )
     return GroupUtility(
@@ -187,13 +187,25 @@ def group_utility(
     )
 
 
-def _break_even(
+def break_even(
     ks: tuple[int, ...],
     slower: int,
     faster: int,
     price: float,
     resampled: tuple[Array, Array] | None,
 ) -> BreakEven:
+    """Give the price at which two k are worth the same, with its interval.
+
+    Parameters
+    ----------
+    ks : tuple of int, length K
+    slower, faster : int
+        Positions in `ks`.
+    price : float
+        The estimate, accuracy per ms.
+    resampled : tuple of ndarray, shape (R, K) each, or None
+        Mean score and mean latency in each bootstrap resample.
+    """
     bounds: list[float | None] = [None, None]
     if resampled is not None:
         lost = resampled[0][:, slower] - resampled[0][:, faster]

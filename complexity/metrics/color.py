@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
+from complexity.metrics.planes import planes_of, rgb_planes
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.registry import metric
 
@@ -121,7 +124,7 @@ def colorfulness(image: PreparedImage) -> float:
     from complexity.metrics.counting import opponent_sums
 
     n = image.gray.size
-    red, red_squared, twice, twice_squared = opponent_sums(image.rgb)
+    red, red_squared, twice, twice_squared = opponent_sums(image.shared(rgb_planes))
     # In whole numbers up to here, so that a constant image has no spread at all.
     spread = (n * red_squared - red**2) + (n * twice_squared - twice**2) / 4
     mean = math.hypot(red, twice / 2)
@@ -129,17 +132,41 @@ def colorfulness(image: PreparedImage) -> float:
 
 
 def _weighted(image: PreparedImage, bits: int) -> float:
-    from complexity.metrics.counting import distinct
-
-    counts = (distinct(table, FINE_BITS, bits) for table in image.shared(_tables))
+    counts = [numbers[bits] for numbers in image.shared(_numbers)]
     return math.fsum(weight * n for weight, n in zip(WEIGHTS, counts, strict=True))
 
 
-def _tables(image: PreparedImage) -> list[NDArray[np.uint8]]:
-    """Which colours there are at each scale, of FINE_BITS a channel."""
-    from complexity.metrics.counting import occupied
+def _numbers(image: PreparedImage) -> list[dict[int, int]]:
+    """Number of distinct colours at each scale, by bits a channel."""
+    from complexity.metrics.counting import distinct, occupied
 
-    return [
-        occupied(np.asarray(cv2.resize(image.rgb, size, interpolation=cv2.INTER_AREA)), FINE_BITS)
-        for size in sizes(image)
-    ]
+    numbers = []
+    for planes in _smaller(image):
+        table = np.zeros(1 << (3 * FINE_BITS), dtype=np.uint8)
+        occupied(planes, FINE_BITS, table)
+        fine, coarse = distinct(table, table.view(np.uint32))
+        numbers.append({FINE_BITS: fine, COARSE_BITS: coarse})
+    return numbers
+
+
+def _smaller(image: PreparedImage) -> Iterator[NDArray[np.uint8]]:
+    """Planes of R, G and B at each scale, area-averaged as OpenCV does it."""
+    from complexity.metrics.counting import halve, rounded
+
+    planes: NDArray[Any] = image.shared(rgb_planes)
+    height, width = planes.shape[1:]
+    for scale, size in zip(SCALES, sizes(image), strict=True):
+        if scale == 1:
+            yield planes
+        elif height % scale or width % scale:
+            yield planes_of(
+                np.asarray(cv2.resize(image.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+            )
+        else:
+            # Whole blocks: sums of sums, rounded as OpenCV rounds them.
+            sums = np.empty((3, size[1], size[0]), dtype=np.int32)
+            halve(planes, sums)
+            smaller = np.empty(sums.shape, dtype=np.uint8)
+            rounded(sums, 2 * scale.bit_length() - 2, scale == 2, smaller)
+            yield smaller
+            planes = sums

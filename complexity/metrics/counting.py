@@ -46,49 +46,126 @@ def joint_histogram(pixels: Array, bits: int) -> Any:
 
 
 @compiled
-def occupied(pixels: Array, bits: int) -> Array:
-    """Tell which places of `joint_histogram` are not empty: 1 or 0."""
-    table = np.zeros(1 << (3 * bits), dtype=np.uint8)
-    for y in range(pixels.shape[0]):
-        for x in range(pixels.shape[1]):
-            table[_place(pixels, y, x, bits)] = 1
-    return table
+def occupied(planes: Array, bits: int, table: Array) -> None:
+    """Mark with 1 which places of `joint_histogram` are not empty; planes of shape (3, h, w)."""
+    width = planes.shape[2]
+    drop = np.int32(8 - bits)
+    places = np.empty(width, dtype=np.int32)
+    for y in range(planes.shape[1]):
+        one, two, three = planes[0, y], planes[1, y], planes[2, y]
+        for x in range(width):
+            places[x] = (
+                np.int32(one[x] >> drop) << (2 * bits)
+                | np.int32(two[x] >> drop) << bits
+                | np.int32(three[x] >> drop)
+            )
+        for x in range(width):
+            table[places[x]] = 1
 
 
 @compiled
-def distinct(table: Array, bits: int, fewer: int) -> int:
-    """Count what is occupied when only the first `fewer` of the table's `bits` bits count."""
-    coarse = np.zeros(1 << (3 * fewer), dtype=np.uint8)
-    drop, mask = bits - fewer, (1 << bits) - 1
+def halve(planes: Array, sums: Array) -> None:
+    """Add up blocks of 2 x 2; shapes (3, 2 h, 2 w) and (3, h, w)."""
+    for c in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            upper, lower, out = planes[c, 2 * y], planes[c, 2 * y + 1], sums[c, y]
+            for x in range(sums.shape[2]):
+                out[x] = (
+                    np.int32(upper[2 * x])
+                    + np.int32(upper[2 * x + 1])
+                    + np.int32(lower[2 * x])
+                    + np.int32(lower[2 * x + 1])
+                )
+
+
+@compiled
+def rounded(sums: Array, bits: int, half_up: bool, out: Array) -> None:
+    """Divide sums by ``2 ** bits`` and round, halves up or to even, as OpenCV's averages do."""
+    half = (1 << (bits - 1)) - (0 if half_up else 1)
+    for c in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            line, result = sums[c, y], out[c, y]
+            for x in range(len(line)):
+                odd = 0 if half_up else (line[x] >> bits) & 1
+                result[x] = (line[x] + half + odd) >> bits
+
+
+@compiled
+def distinct(table: Array, coarser: Array) -> tuple[int, int]:
+    """Count what is marked in a table of 5 bits a channel, and what with 3 bits.
+
+    ``coarser`` is the same table with its last two bits taken together, in 32-bit words.
+    """
+    fine = np.int32(0)
     for i in range(len(table)):
-        a, b, c = i >> (2 * bits), (i >> bits) & mask, i & mask
-        place = (((a >> drop) << fewer | (b >> drop)) << fewer) | (c >> drop)
-        coarse[place] |= table[i]
-    count = 0
-    for i in range(len(coarse)):
-        count += coarse[i]
-    return count
+        fine += table[i]
+    few = np.zeros(512, dtype=np.uint32)
+    for a in range(32):
+        for b in range(32):
+            row, start = (a >> 2) << 6 | (b >> 2) << 3, (a << 5 | b) << 3
+            for c in range(8):
+                few[row + c] |= coarser[start + c]
+    count = np.int32(0)
+    for i in range(512):
+        count += few[i] != 0
+    return fine, count
 
 
 @compiled
-def opponent_sums(rgb: Array) -> tuple[int, int, int, int]:
-    """Add up R - G, its square, R + G - 2 B and its square."""
+def opponent_sums(planes: Array) -> tuple[int, int, int, int]:
+    """Add up R - G, its square, R + G - 2 B and its square; planes of shape (3, h, w)."""
     sums = np.zeros(4, dtype=np.int64)
-    for y in range(rgb.shape[0]):
-        red, red_squared = np.int32(0), np.int32(0)
-        yellow, yellow_squared = np.int32(0), np.int32(0)
-        for x in range(rgb.shape[1]):
-            r, g, b = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
+    for y in range(planes.shape[1]):
+        red, green, blue = planes[0, y], planes[1, y], planes[2, y]
+        first, first_squared = np.int32(0), np.int32(0)
+        second, second_squared = np.int32(0), np.int32(0)
+        for x in range(len(red)):
+            r, g, b = np.int32(red[x]), np.int32(green[x]), np.int32(blue[x])
             one, two = np.int32(r - g), np.int32(r + g - 2 * b)
-            red = np.int32(red + one)
-            red_squared = np.int32(red_squared + one * one)
-            yellow = np.int32(yellow + two)
-            yellow_squared = np.int32(yellow_squared + two * two)
-        sums[0] += red
-        sums[1] += red_squared
-        sums[2] += yellow
-        sums[3] += yellow_squared
+            first = np.int32(first + one)
+            first_squared = np.int32(first_squared + np.int32(one * one))
+            second = np.int32(second + two)
+            second_squared = np.int32(second_squared + np.int32(two * two))
+        sums[0] += first
+        sums[1] += first_squared
+        sums[2] += second
+        sums[3] += second_squared
     return sums[0], sums[1], sums[2], sums[3]
+
+
+@compiled
+def sobel_sum(rows: Array, colours: int) -> float:
+    """Sum of the lengths of 3 x 3 Sobel gradients, mirrored borders.
+
+    ``rows`` has shape (h, w * colours): 8-bit levels, the colours of a pixel side by side.
+    """
+    height, n = rows.shape
+    sums = np.zeros(n)
+    line = np.empty(n + 2 * colours, dtype=np.float32)
+    apart, smooth = np.empty((3, n), dtype=np.float32), np.empty((3, n), dtype=np.float32)
+    mirrored = colours if n > colours else 0
+    for y in range(-1, height + 1):
+        # The row before the first is the second, that after the last the last but one.
+        inside = min(1, height - 1) if y < 0 else y
+        inside = max(height - 2, 0) if y == height else inside
+        source, middle, right = rows[inside], line[colours:], line[2 * colours :]
+        for x in range(n):
+            middle[x] = source[x]
+        for x in range(colours):
+            line[x] = source[mirrored + x]
+            line[n + colours + x] = source[n - colours - mirrored + x]
+        difference, mean = apart[y % 3], smooth[y % 3]
+        for x in range(n):
+            difference[x] = right[x] - line[x]
+            mean[x] = line[x] + right[x] + np.float32(2) * middle[x]
+        if y > 0:
+            first, second, third = apart[(y - 2) % 3], apart[(y - 1) % 3], apart[y % 3]
+            upper, lower = smooth[(y - 2) % 3], smooth[y % 3]
+            for x in range(n):
+                a = first[x] + third[x] + np.float32(2) * second[x]
+                b = lower[x] - upper[x]
+                sums[x] += np.sqrt(a * a + b * b)
+    return sums.sum()
 
 
 @compiled
@@ -104,10 +181,41 @@ def gradient_sum(right: Array, down: Array) -> Any:
 
 
 @compiled
-def ring_sums(power: Array, ring: Array, sums: Array) -> None:
-    """Add up power by ring; -1 is none."""
-    for y in range(power.shape[0]):
-        for x in range(power.shape[1]):
-            k = ring[y, x]
+def to_unit(levels: Array, out: Array) -> None:
+    """Divide 8-bit levels by 255, in 32 bits."""
+    for i in range(len(out)):
+        out[i] = np.float32(levels[i]) / np.float32(255)
+
+
+@compiled
+def window(gray: Array, mean: Any, down: Array, across: Array, out: Array) -> None:
+    """Gray less its mean, times a window in each direction."""
+    for y in range(gray.shape[0]):
+        line, result, factor = gray[y], out[y], down[y]
+        for x in range(len(line)):
+            result[x] = (np.float32(line[x]) - mean) * factor * across[x]
+
+
+@compiled
+def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> float:
+    """Add up the power of a half spectrum by ring, -1 being none; returns the whole power.
+
+    ``spectrum`` has shape (h, n, 2), real and imaginary parts; what lies in columns from 1 to
+    before `middle` stands for two coefficients.
+    """
+    total = 0.0
+    power = np.empty(spectrum.shape[1], dtype=np.float32)
+    for y in range(spectrum.shape[0]):
+        line, place = spectrum[y], ring[y]
+        for x in range(len(power)):
+            power[x] = line[x, 0] * line[x, 0] + line[x, 1] * line[x, 1]
+        for x in range(1, middle):
+            power[x] *= np.float32(2)
+        part = np.float64(0)
+        for x in range(len(power)):
+            k = place[x]
+            part += power[x]
             if k >= 0:
-                sums[k] += power[y, x]
+                sums[k] += power[x]
+        total += part
+    return total

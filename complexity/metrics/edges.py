@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,9 +10,12 @@ from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
+from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
 
 MACK = "Mack & Oliva 2004, J. Vision 4(8):880, doi:10.1167/4.8.880"
+
+_scratch = Scratch()
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,42 @@ def edge_map(image: PreparedImage, setting: str = "default") -> NDArray[np.bool_
     return np.asarray(edges > 0)
 
 
-def default_edges(image: PreparedImage) -> NDArray[np.bool_]:
-    """Find the edges that metrics share: `edge_map` with the default setting."""
-    return edge_map(image)
+@dataclass(frozen=True)
+class Traced:
+    """Edges of the default setting.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (h, w)
+        True on edges.
+    pixels, components : int
+        Number of edge pixels, and of their 8-connected pieces.
+    """
+
+    mask: NDArray[np.bool_]
+    pixels: int
+    components: int
+
+
+def default_edges(image: PreparedImage) -> Traced:
+    """Find the edges that metrics share: those of `edge_map` with the default setting.
+
+    The same pixels as OpenCV's detector gives, and their pieces in the same go: each is what
+    hangs together with one strong pixel.
+    """
+    from complexity.metrics.edges_kernels import EDGE, trace
+
+    chosen = SETTINGS["default"]
+    height, width = image.gray.shape
+    smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
+    cv2.GaussianBlur(image.gray, (chosen.kernel, chosen.kernel), chosen.sigma, dst=smooth)
+    room = (height + 2) * (width + 2)
+    marks = _scratch.get("marks", (room + 7) // 8, np.uint64).view(np.uint8)
+    stack = _scratch.get("stack", height * width, np.int32)
+    low, high = int(chosen.low) ** 2, int(chosen.high) ** 2
+    pixels, components = trace(smooth, low, high, marks, stack)
+    mask = marks[:room].reshape(height + 2, width + 2)[1:-1, 1:-1] == EDGE
+    return Traced(mask, pixels, components)
 
 
 @metric(
@@ -115,7 +150,8 @@ def edge_density(image: PreparedImage) -> float:
     float
         In [0, 1]; 0 on a constant image.
     """
-    return _share(image.shared(default_edges))
+    edges = image.shared(default_edges)
+    return edges.pixels / edges.mask.size
 
 
 @metric(
@@ -201,9 +237,7 @@ def edge_components(image: PreparedImage) -> float:
     float
         A whole number, at least 0; 0 without edges.
     """
-    edges = image.shared(default_edges)
-    count, _ = cv2.connectedComponents(edges.view(np.uint8), connectivity=8)
-    return float(count - 1)
+    return float(image.shared(default_edges).components)
 
 
 @metric(
@@ -243,25 +277,29 @@ def msg(image: PreparedImage) -> float:
     UndefinedMetric
         For an image of fewer than 8 pixels on a side.
     """
-    from complexity.metrics.counting import gradient_sum
+    from complexity.metrics.counting import gradient_sum, sobel_sum, to_unit
 
+    levels = np.ascontiguousarray(image.rgb).reshape(-1)
+    unit_rgb = _scratch.get("unit", levels.size, np.float32)
+    to_unit(levels, unit_rgb)
+    height, width = image.rgb.shape[:2]
     total = 0.0
-    small: NDArray[Any] = image.rgb
-    kind, unit = cv2.CV_16S, 255.0  # whole numbers for the first scale: exact, and faster
-    for size, weight in zip(sizes(image), WEIGHTS, strict=True):
-        if small is not image.rgb or size != small.shape[1::-1]:
-            small = np.asarray(cv2.resize(image.shared(_unit_rgb), size), dtype=np.float32)
-            kind, unit = cv2.CV_32F, 1.0
-        right = np.asarray(cv2.Sobel(small, kind, 1, 0, ksize=3))
-        down = np.asarray(cv2.Sobel(small, kind, 0, 1, ksize=3))
-        rows = len(small)
-        sum_ = gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1))
-        total += weight * sum_ / (unit * small.size)
+    for (columns, rows), weight in zip(sizes(image), WEIGHTS, strict=True):
+        count = 3 * rows * columns
+        if (columns, rows) == (width, height):
+            # In levels: whole numbers, thus exact.
+            length, unit = sobel_sum(image.rgb.reshape(height, -1), 3), 255.0
+        else:
+            small, right, down = (
+                _scratch.shaped(name, (rows, columns, 3), np.float32)
+                for name in ("small", "right", "down")
+            )
+            cv2.resize(unit_rgb.reshape(image.rgb.shape), (columns, rows), dst=small)
+            cv2.Sobel(small, cv2.CV_32F, 1, 0, dst=right, ksize=3)
+            cv2.Sobel(small, cv2.CV_32F, 0, 1, dst=down, ksize=3)
+            length, unit = gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1)), 1.0
+        total += weight * length / (unit * count)
     return total
-
-
-def _unit_rgb(image: PreparedImage) -> NDArray[np.float32]:
-    return image.rgb.astype(np.float32) / np.float32(255)
 
 
 def _share(edges: NDArray[np.bool_]) -> float:

@@ -22,7 +22,6 @@ The label maps are those of ``skimage.segmentation.felzenszwalb``, because
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -30,27 +29,9 @@ from numpy.typing import NDArray
 
 from complexity.metrics import felzenszwalb_kernels as kernels
 from complexity.metrics.felzenszwalb_kernels import Doubles, Indices
+from complexity.metrics.scratch import Scratch
 
-
-class _Scratch(threading.local):
-    """Large arrays kept from image to image, as new memory costs a fifth of the time."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, NDArray[Any]] = {}
-
-    def get(self, name: str, length: int, dtype: type) -> NDArray[Any]:
-        """Give an array of any content."""
-        array = self.kept.get(name)
-        if array is None or len(array) < length:
-            array = np.empty(length, dtype=dtype)
-            # What one huge image needed is not held for ever.
-            if length <= _KEPT:
-                self.kept[name] = array
-        return array[:length]
-
-
-_KEPT = 1 << 21
-_scratch = _Scratch()
+_scratch = Scratch()
 
 
 def segment(

@@ -13,33 +13,436 @@ Array = NDArray[Any]
 
 
 @compiled
-def sharpen_once(rgb: Array, least: float, out: Array) -> None:
-    """One round of `complexity.metrics.objects.sharpen`; ``rgb`` and ``out`` are uint8."""
-    height, width = rgb.shape[:2]
-    slack, base = np.float32(1.08), np.float32(4)
-    downs, rights = (0, 1, 1, 1), (1, 0, 1, -1)
-    for y in range(height):
-        for x in range(width):
+def median_detail(gray: Array) -> float:
+    """Median absolute value of the diagonal detail of all 2 x 2 blocks of 8-bit gray."""
+    height, width = gray.shape
+    # Two tables: with one, equal values in a run would wait for each other.
+    counts = np.zeros((2, 511), dtype=np.int32)
+    row = np.empty(width, dtype=np.int32)
+    for y in range(height - 1):
+        one, two = gray[y], gray[y + 1]
+        for x in range(width - 1):
+            row[x] = abs(np.int32(one[x]) - two[x] - one[x + 1] + two[x + 1])
+        for x in range(width - 1):
+            counts[x & 1, row[x]] += 1
+    n = (height - 1) * (width - 1)
+    below, middle = 0, 0
+    for level in range(511):
+        before, below = below, below + counts[0, level] + counts[1, level]
+        for place in ((n - 1) // 2, n // 2):
+            if before <= place < below:
+                middle += level
+    return middle / 2
+
+
+@compiled
+def sharpen_once(planes: Array, least: float, out: Array) -> None:
+    """One round of `complexity.metrics.objects.sharpen`, on planes of uint8, shape (3, h, w)."""
+    height, width = planes.shape[1:]
+    flat = np.float32(least * least)
+    # Rows above, here and below, by colour, the outermost pixels doubled; in floats, which
+    # hold these whole numbers exactly and are not widened.
+    rows = np.empty((3, 3, width + 2), dtype=np.float32)
+    sharp = np.empty((3, width), dtype=np.float32)
+    steepest, whole = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
+    near, far, first, second = whole.copy(), whole.copy(), whole.copy(), whole.copy()
+    for y in range(-1, height):
+        after = rows[(y + 1) % 3]
+        for c in range(3):
+            source, line = planes[c, min(y + 1, height - 1)], after[c, 1:]
+            for x in range(width):
+                line[x] = source[x]
+            after[c, 0], after[c, width + 1] = after[c, 1], after[c, width]
+        if y < 0:
+            rows[2] = after  # above the first row is the first row
+            continue
+        here = rows[y % 3]
+        for c in range(3):
+            _copy(here[c, 1:], sharp[c])
+        steepest[:] = flat
+        for way in range(4):
+            down, right = (0, 1, 1, 1)[way], (1, 0, 1, -1)[way]
+            one, two = rows[(y - down) % 3], rows[(y + down) % 3]
+            left, right = 1 - right, 1 + right
+            _squares(one, left, two, right, whole)
+            if _none_above(whole, flat):
+                continue
+            _squares(one, left, here, 1, near)
+            _squares(two, right, here, 1, far)
+            _ends(whole, near, far, steepest, first, second)
             for c in range(3):
-                out[y, x, c] = rgb[y, x, c]
-            steepest = np.float32(least)
-            for way in range(4):
-                down, right = downs[way], rights[way]
-                y1, y2 = max(y - down, 0), min(y + down, height - 1)
-                x1, x2 = min(max(x - right, 0), width - 1), min(max(x + right, 0), width - 1)
-                whole = first = second = np.int32(0)
-                for c in range(3):
-                    here = np.int32(rgb[y, x, c])
-                    one, two = np.int32(rgb[y1, x1, c]), np.int32(rgb[y2, x2, c])
-                    whole += (one - two) * (one - two)
-                    first += (one - here) * (one - here)
-                    second += (two - here) * (two - here)
-                step = np.sqrt(np.float32(whole))
-                if step <= steepest:
-                    continue
-                near, far = np.sqrt(np.float32(first)), np.sqrt(np.float32(second))
-                if near + far <= slack * step + base:
-                    steepest = step
-                    y1, x1 = (y1, x1) if near <= far else (y2, x2)
-                    for c in range(3):
-                        out[y, x, c] = rgb[y1, x1, c]
+                _take(one[c, left:], two[c, right:], first, second, sharp[c])
+        for c in range(3):
+            _copy(sharp[c], out[c, y])
+
+
+@compiled
+def _copy(one: Array, two: Array) -> None:
+    for x in range(len(two)):
+        two[x] = one[x]
+
+
+@compiled
+def _ends(
+    whole: Array, near: Array, far: Array, steepest: Array, first: Array, second: Array
+) -> None:
+    """Say with ones and zeros which pixels, on a ramp steeper than before, take which end."""
+    slack, base = np.float32(1.08), np.float32(4)
+    for x in range(len(first)):
+        step, before, one, two = whole[x], steepest[x], near[x], far[x]
+        both = np.sqrt(one) + np.sqrt(two)
+        ramp = (step > before) & (both <= slack * np.sqrt(step) + base)
+        steepest[x] = step if ramp else before
+        first[x] = np.float32(1) if ramp else np.float32(0)
+    for x in range(len(first)):
+        farther = np.float32(1) if near[x] > far[x] else np.float32(0)
+        second[x] = farther * first[x]
+        first[x] -= second[x]
+
+
+@compiled
+def _take(one: Array, two: Array, first: Array, second: Array, colour: Array) -> None:
+    for x in range(len(colour)):
+        own = colour[x]
+        colour[x] = own + (one[x] - own) * first[x] + (two[x] - own) * second[x]
+
+
+@compiled
+def _squares(one: Array, from_one: int, two: Array, from_two: int, out: Array) -> None:
+    """Squared distances of two rows of colours, planes of shape (3, n), each from a place on."""
+    r1, g1, b1 = one[0, from_one:], one[1, from_one:], one[2, from_one:]
+    r2, g2, b2 = two[0, from_two:], two[1, from_two:], two[2, from_two:]
+    for x in range(len(out)):
+        r, g, b = r1[x] - r2[x], g1[x] - g2[x], b1[x] - b2[x]
+        out[x] = r * r + g * g + b * b
+
+
+@compiled
+def _none_above(values: Array, limit: Any) -> Any:
+    count = np.int32(0)
+    for x in range(len(values)):
+        count += np.int32(values[x] > limit)
+    return count == 0
+
+
+@compiled
+def to_lab(planes: Array, linear: Array, matrix: Array, out: Array) -> None:
+    """Convert planes of 8-bit sRGB to CIE Lab planes of float32, shape (3, h, w).
+
+    ``linear`` has the linear value of each level, ``matrix`` leads to X, Y and Z over white.
+    """
+    height, width = planes.shape[1:]
+    parts = np.empty((3, width), dtype=np.float32)
+    value = np.empty(width, dtype=np.float32)
+    guess = np.empty((3, width), dtype=np.float32)
+    whole = np.empty(width, dtype=np.int32)
+    for y in range(height):
+        for c in range(3):
+            part, source = parts[c], planes[c, y]
+            for x in range(width):
+                part[x] = linear[source[x]]
+        red, green, blue = parts[0], parts[1], parts[2]
+        for c in range(3):
+            from_red, from_green, from_blue = matrix[c, 0], matrix[c, 1], matrix[c, 2]
+            root, bits, seen = guess[c], guess[c].view(np.int32), value.view(np.int32)
+            for x in range(width):
+                value[x] = from_red * red[x] + from_green * green[x] + from_blue * blue[x]
+            for x in range(width):
+                # A third of the exponent, by shifts, then two steps of Halley's rule.
+                third = np.int32((seen[x] >> 2) + (seen[x] >> 4))
+                third = np.int32(third + (third >> 4))
+                third = np.int32(third + (third >> 8))
+                whole[x] = third + 0x2A5137A0
+            for x in range(width):
+                bits[x] = whole[x]
+            for _ in range(2):
+                for x in range(width):
+                    cube = root[x] * root[x] * root[x]
+                    root[x] *= (cube + value[x] + value[x]) / (cube + cube + value[x])
+            for x in range(width):
+                foot = np.float32(7.787) * value[x] + np.float32(16 / 116)
+                root[x] = root[x] if value[x] > np.float32(0.008856) else foot
+        for x in range(width):
+            out[0, y, x] = np.float32(116) * guess[1, x] - np.float32(16)
+            out[1, y, x] = np.float32(500) * (guess[0, x] - guess[1, x])
+            out[2, y, x] = np.float32(200) * (guess[1, x] - guess[2, x])
+
+
+@compiled
+def _root(parent: Array, pixel: Any) -> Any:
+    while parent[pixel] != pixel:
+        parent[pixel] = parent[parent[pixel]]
+        pixel = parent[pixel]
+    return pixel
+
+
+@compiled
+def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
+    """Join pixels of one colour that touch, corners included; a zone is named by a pixel."""
+    height, width = planes.shape[1:]
+    colour = np.full((2, width + 2), -1, dtype=np.int32)
+    same = np.empty(width, dtype=np.int32)
+    for y in range(height):
+        here, before = colour[y % 2], colour[(y + 1) % 2]
+        red, green, blue, line = planes[0, y], planes[1, y], planes[2, y], here[1:]
+        for x in range(width):
+            line[x] = np.int32(red[x]) << 16 | np.int32(green[x]) << 8 | np.int32(blue[x])
+        # Which of left, up, up left, up right has the same colour.
+        for x in range(width):
+            mine = here[x + 1]
+            same[x] = (
+                np.int32(here[x] == mine)
+                | np.int32(before[x + 1] == mine) << 1
+                | np.int32(before[x] == mine) << 2
+                | np.int32(before[x + 2] == mine) << 3
+            )
+        start = y * width
+        for x in range(width):
+            pixel, found = start + x, same[x]
+            if found == 0:
+                parent[pixel] = pixel
+            elif found & 2:  # the others touch this one
+                parent[pixel] = _root(parent, pixel - width)
+            else:
+                if found & 1:
+                    root = _root(parent, pixel - 1)
+                elif found & 4:
+                    root = _root(parent, pixel - width - 1)
+                else:
+                    root = _root(parent, pixel - width + 1)
+                if found & 8:
+                    other = _root(parent, pixel - width + 1)
+                    if other < root:
+                        parent[root], root = other, other
+                    else:
+                        parent[other] = root
+                parent[pixel] = root
+    for pixel in range(height * width):
+        sizes[pixel] = 0
+    for pixel in range(height * width):
+        # Names are first pixels, so what a pixel points at has its name already.
+        name = parent[parent[pixel]]
+        parent[pixel] = name
+        sizes[name] += 1
+
+
+@compiled
+def _steps(lab: Array, y: int, down: int, right: int, out: Array) -> None:
+    """Squared distances of a row of pixels from one of their neighbours, to 8 binary digits.
+
+    From one place to the right on where the neighbour is at the left; huge without neighbour.
+    """
+    width = lab.shape[2]
+    bits = out.view(np.int32)
+    n = width - abs(right)
+    if y + down >= lab.shape[1]:
+        n = 0
+    for x in range(n, len(out)):
+        out[x] = np.float32(3e38)
+    if n == 0:
+        return
+    first = max(0, -right)
+    l1, l2 = lab[0, y, first:], lab[0, y + down, first + right :]
+    a1, a2 = lab[1, y, first:], lab[1, y + down, first + right :]
+    b1, b2 = lab[2, y, first:], lab[2, y + down, first + right :]
+    for x in range(n):
+        dl, da, db = l1[x] - l2[x], a1[x] - a2[x], b1[x] - b2[x]
+        out[x] = max(dl * dl + da * da + db * db, np.float32(2.0**-9))
+    for x in range(n):
+        bits[x] &= -65536
+
+
+@compiled
+def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big: Array) -> int:
+    """List the edges that can join a small zone to another, as sort keys: distance, then place.
+
+    Edge 4 p + d leaves pixel p to the right, down, down right or down left; above its 20 bits
+    are 12 of the distance: 5 of the binary exponent of its square, 7 of the mantissa. The
+    longest edge of a triangle is left out: when its turn comes, its ends are in one zone, or
+    both in zones that are not small.
+
+    Returns the number of edges; ``big`` takes up which pixels are in zones that are not small.
+    """
+    height, width = lab.shape[1:]
+    for pixel in range(height * width):
+        big[pixel] = sizes[parent[pixel]] >= least
+    # What leaves a row of pixels right, down, down right, and from the next one down left.
+    steps = np.empty((5, width), dtype=np.float32)
+    drop = np.zeros((5, width + 1), dtype=np.uint8)
+    filled = 0
+    _steps(lab, 0, 0, 1, steps[4])
+    for y in range(height):
+        steps[0] = steps[4]
+        drop[0] = drop[4]
+        right, down, falling, rising, below = steps[0], steps[1], steps[2], steps[3], steps[4]
+        _steps(lab, y, 1, 0, down)
+        _steps(lab, y, 1, 1, falling)
+        _steps(lab, y, 1, -1, rising)
+        if y + 1 < height:
+            _steps(lab, y + 1, 0, 1, below)
+        else:
+            below[:] = np.float32(3e38)
+        drop[1] = 0
+        lost0, lost1, lost1_next, lost2, lost3, lost4 = (
+            drop[0],
+            drop[1],
+            drop[1, 1:],
+            drop[2],
+            drop[3],
+            drop[4],
+        )
+        after = down[1:]
+        for x in range(width - 1):
+            a, b, c, d, e, f = right[x], below[x], down[x], after[x], falling[x], rising[x]
+            lost2[x] = (e > max(a, d)) | (e > max(c, b))
+            lost3[x] = (f > max(a, c)) | (f > max(b, d))
+            lost0[x] |= (a > max(d, e)) | (a > max(c, f))
+            lost4[x] = (b > max(c, e)) | (b > max(d, f))
+        for x in range(width - 1):
+            a, b, c, e, f = right[x], below[x], down[x], falling[x], rising[x]
+            lost1[x] |= (c > max(b, e)) | (c > max(a, f))
+        for x in range(width - 1):
+            a, b, d, e, f = right[x], below[x], after[x], falling[x], rising[x]
+            lost1_next[x] |= (d > max(a, e)) | (d > max(b, f))
+        for way in range(4 if y + 1 < height else 1):
+            first = y * width + (1 if way == 3 else 0)
+            ahead = (1, width, width + 1, width - 1)[way]
+            one, two = big[first:], big[first + ahead :]
+            lost, bits = drop[way], steps[way].view(np.int32)
+            for x in range(width if way == 1 else width - 1):
+                level = np.uint32((bits[x] >> 16) - ((127 - 9) << 7))
+                keys[filled] = level << np.uint32(20) | np.uint32(4 * (first + x) + way)
+                filled += 1 - (lost[x] | (one[x] & two[x]))
+    return filled
+
+
+@compiled
+def absorb(keys: Array, width: int, least: int, parent: Array, sizes: Array, big: Array) -> None:
+    """Along rising edges, merge zones of which one is small."""
+    ahead = np.array((1, width, width + 1, width - 1))
+    ones, twos = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
+    for start in range(0, len(keys), 64):
+        # First without branches: most edges are between large zones, or in one.
+        n = 0
+        for i in range(start, min(start + 64, len(keys))):
+            edge = np.int64(keys[i] & np.uint32(0xFFFFF))
+            one = edge >> 2
+            two = one + ahead[edge & 3]
+            ones[n], twos[n] = one, two
+            n += (1 - (big[one] & big[two])) & (parent[one] != parent[two])
+        for j in range(n):
+            a, b = _root(parent, ones[j]), _root(parent, twos[j])
+            if a == b:
+                continue
+            if sizes[a] < sizes[b]:
+                a, b = b, a
+            if sizes[b] >= least:
+                big[ones[j]] = big[twos[j]] = 1
+                continue
+            parent[b] = a
+            sizes[a] += sizes[b]
+
+
+@compiled
+def number(parent: Array, labels: Array) -> int:
+    """Give zones numbers in the order of their first pixels."""
+    names = np.full(len(parent), -1, dtype=np.int32)
+    count = 0
+    for pixel in range(len(parent)):
+        name = _root(parent, pixel)
+        if names[name] < 0:
+            names[name] = count
+            count += 1
+        labels[pixel] = names[name]
+    return count
+
+
+@compiled
+def borders(labels: Array, pairs: Array) -> int:
+    """List pairs of different labels that share a side; returns how many, repeats included."""
+    height, width = labels.shape
+    filled = 0
+    for y in range(height):
+        here = labels[y]
+        for x in range(width - 1):
+            pairs[filled, 0], pairs[filled, 1] = here[x], here[x + 1]
+            filled += here[x] != here[x + 1]
+        if y + 1 < height:
+            below = labels[y + 1]
+            last_one, last_two = -1, -1
+            for x in range(width):
+                one, two = here[x], below[x]
+                pairs[filled, 0], pairs[filled, 1] = one, two
+                filled += (one != two) & ((one != last_one) | (two != last_two))
+                last_one, last_two = one, two
+    return filled
+
+
+@compiled
+def add_up(labels: Array, planes: Array, sums: Array) -> None:
+    """Add up number, and colours of shape (3, h, w), by label, into zeros of shape (n, 4)."""
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            one = labels[y, x]
+            sums[one, 0] += 1
+            for c in range(3):
+                sums[one, 1 + c] += planes[c, y, x]
+
+
+@compiled
+def merge_alike(pairs: Array, sums: Array, nearest: float, parent: Array) -> None:
+    """Merge neighbours whose means are at most `nearest` apart, and again with the new means.
+
+    ``sums`` has number and sums of colours by label, shape (n, 4), ``parent`` each label's own
+    number; both are changed: what remains is its own parent. ``pairs`` is used up.
+    """
+    n = len(pairs)
+    means = np.empty((len(sums), 3))
+    while True:
+        for i in range(len(sums)):
+            for c in range(3):
+                means[i, c] = sums[i, 1 + c] / max(sums[i, 0], 1)
+        left = 0
+        merged = False
+        for i in range(n):
+            a, b = _root(parent, pairs[i, 0]), _root(parent, pairs[i, 1])
+            # All of a round by the means that it began with, so that no order matters.
+            first, second = pairs[i, 0], pairs[i, 1]
+            square = 0.0
+            for c in range(3):
+                apart = means[first, c] - means[second, c]
+                square += apart * apart
+            if square <= nearest * nearest:
+                if a != b:
+                    parent[max(a, b)] = min(a, b)
+                    merged = True
+            elif a != b:
+                pairs[left, 0], pairs[left, 1] = first, second
+                left += 1
+        if not merged:
+            return
+        for i in range(len(sums)):
+            root = _root(parent, i)
+            if root != i and sums[i, 0] > 0:
+                for k in range(4):
+                    sums[root, k] += sums[i, k]
+                    sums[i, k] = 0
+        n = 0
+        for i in range(left):
+            a, b = _root(parent, pairs[i, 0]), _root(parent, pairs[i, 1])
+            pairs[n, 0], pairs[n, 1] = a, b
+            n += a != b
+
+
+@compiled
+def count_alike(means: Array, colours: Array, nearest: float, counts: Array) -> None:
+    """Count colours, planes of shape (3, m), at most `nearest` from each of means, shape (n, 3)."""
+    red, green, blue = colours[0], colours[1], colours[2]
+    limit = np.float32(nearest * nearest)
+    for i in range(len(means)):
+        a, b, c = np.float32(means[i, 0]), np.float32(means[i, 1]), np.float32(means[i, 2])
+        count = 0
+        for j in range(len(red)):
+            d, e, f = red[j] - a, green[j] - b, blue[j] - c
+            count += d * d + e * e + f * f <= limit
+        counts[i] = count

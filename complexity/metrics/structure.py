@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
 from complexity.metrics.edges import default_edges
+from complexity.metrics.scratch import Scratch
 from complexity.registry import UndefinedMetric, metric
 
 #: Cycles per long side at which the fit of the spectrum begins.
@@ -20,6 +21,7 @@ FIRST_RING = 10
 SMALLEST_SPECTRUM = 64
 #: Boxes reach from this side up to a quarter of the image's shorter side.
 FIRST_BOX, LEAST_BOXES = 2, 3
+_scratch = Scratch()
 
 
 @metric(
@@ -118,7 +120,7 @@ def fractal_dimension(image: PreparedImage) -> float:
     UndefinedMetric
         Without edges, or for an image of fewer than 32 pixels on a side.
     """
-    edges = image.shared(default_edges)
+    edges = image.shared(default_edges).mask
     least = 4 * FIRST_BOX << (LEAST_BOXES - 1)
     if min(edges.shape) < least:
         raise UndefinedMetric(
@@ -198,22 +200,21 @@ def spectral_slope(image: PreparedImage) -> float:
     """
     from scipy import fft
 
-    from complexity.metrics.counting import ring_sums
+    from complexity.metrics.counting import ring_power, window
 
     gray = image.gray
     height, width = gray.shape
     if max(gray.shape) < SMALLEST_SPECTRUM or min(gray.shape) < 8:
         raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
     down, across, ring, weight = _rings(height, width)
-    windowed = (gray - np.float32(gray.mean())) * down
-    windowed *= across
-    spectrum = fft.rfft2(windowed)
-    power = spectrum.real**2 + spectrum.imag**2
-    power[:, 1 : (width + 1) // 2] *= 2
+    windowed = _scratch.shaped("windowed", gray.shape, np.float32)
+    window(gray, np.float32(gray.mean()), down[:, 0], across[0], windowed)
+    spectrum = fft.rfft2(windowed, overwrite_x=True)
     sums = np.zeros(len(weight))
-    ring_sums(power, ring, sums)
+    parts = spectrum.view(np.float32).reshape(height, -1, 2)
+    power = ring_power(parts, (width + 1) // 2, ring, sums)
     # What rounding to 32 bits leaves of an image without power at some frequency.
-    if sums.min() <= 1e-13 * float(power.sum()):
+    if sums.min() <= 1e-13 * power:
         raise UndefinedMetric("no power at some frequencies")
     radius = np.arange(len(weight)) + FIRST_RING
     return float(_slope(np.log(radius), np.log(sums / weight)))

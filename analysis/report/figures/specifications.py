@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = ("model", "metric", "ends", "curve", "coding", "adjusted", "p")
+COLUMNS = ("model", "metric", "ends", "curve", "coding", "adjusted", "effects", "p")
 #: Choices in the order of the rows; a choice with one value only is not drawn.
-CHOICES = ("metric", "ends", "curve", "coding", "adjusted")
+CHOICES = ("metric", "ends", "curve", "coding", "adjusted", "effects")
 _HEADS = {
     "metric": "",
     "ends": "ends: ",
     "curve": "by ",
     "coding": "scores: ",
     "adjusted": "covariates: ",
+    "effects": "effects: ",
 }
 _PRIMARY = "#c8553d"
 
@@ -36,7 +37,7 @@ def specification_curve(found: pd.DataFrame, primary: str, alpha: float = 0.05) 
     Parameters
     ----------
     found : DataFrame
-        `model`, `metric`, `ends`, `curve`, `coding`, `adjusted`, `p`
+        `model`, `metric`, `ends`, `curve`, `coding`, `adjusted`, `effects`, `p`
         (`analysis.robustness.specifications.as_frame`).
     primary : str
         The primary metric.

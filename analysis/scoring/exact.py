@@ -1,14 +1,11 @@
-"""Scores for results that carry predictions only: one rule per name."""
+"""Exact match: GQA, CLEVR, NLVR, easy-VQA and whatever has one right answer."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-
-Scorer = Callable[[pd.Series, pd.Series], np.ndarray]
 
 
 def _normal(text: str) -> str:
@@ -44,7 +41,3 @@ def exact(predictions: pd.Series, answers: pd.Series) -> np.ndarray:
         dtype=np.float64,
         count=len(answers),
     )
-
-
-SCORERS: dict[str, Scorer] = {"exact": exact}
-"""Name in a manifest's `scorer` to its rule, which gives scores in [0, 1]."""
