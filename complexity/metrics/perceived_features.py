@@ -169,9 +169,12 @@ def _edge_features(view: _View) -> dict[str, float]:
 
 def _colour_features(view: _View) -> dict[str, float]:
     """Colours and directions: how many, how often neighbours differ, entropy within cells."""
-    from complexity.metrics.counting import distinct, occupied
+    from complexity.metrics.counting import occupied
     from complexity.metrics.perceived_kernels import colour_borders
+    from complexity.metrics.planes import planes_of
 
+    present = np.zeros(1 << 15, dtype=np.uint8)
+    occupied(planes_of(view.lab), 5, present)
     height, width = view.lab.shape[:2]
     coarse = np.asarray(cv2.medianBlur(view.rgb, 5 if view.scale >= 128 else 3), dtype=np.uint8)
     across, below = colour_borders(coarse, 2)
@@ -183,7 +186,7 @@ def _colour_features(view: _View) -> dict[str, float]:
     bits = -(chance * np.log2(np.where(chance > 0, chance, 1.0))).sum(axis=1)
     counted = strength[:, 0] / (strength[:, 0] + FAINT * cell)
     found = {
-        "colours": math.log2(distinct(occupied(view.lab, 5), 5, 5)),
+        "colours": math.log2(np.count_nonzero(present)),
         "colour_borders": shares / 2,
         "local_directions": float((bits * counted).mean()),
     }
