@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from optimum_cases import simulate
 
-from analysis.optimum import cells, per_model
+from analysis.optimum import per_model
 from analysis.optimum.answer import ShiftAnswer
 from analysis.optimum.cells import Cells
 from analysis.optimum.common import CommonOptimum, common_optimum
@@ -109,10 +109,3 @@ def test_levels_drawn_in_to_the_data_are_named() -> None:
     plain = answer(rows).common_curve
     assert plain is not None
     assert plain.method == "the same test on the saturated regression at -1 and +1 SD"
-
-
-def test_resampling_in_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    part = cells.cells_of(table())
-    whole = part.bootstrap_means(50, np.random.default_rng(3))
-    monkeypatch.setattr(cells, "AT_ONCE", 7 * len(part.images))
-    assert (part.bootstrap_means(50, np.random.default_rng(3)) == whole).all()

@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.optimum.resample import image_weights
 from complexity.errors import InputError, listing
 
 Array = NDArray[np.float64]
 #: Sums of the same answers in another order differ in the last bits: that is a tie.
 TIE = 1e-9
-#: Numbers held at once while resampling, so that many images fit in memory.
-AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,8 @@ class Cells:
         rng : numpy.random.Generator
             The source of randomness.
         """
-        n_images = len(self.images)
-        share = np.full(n_images, 1 / n_images)
-        step = max(AT_ONCE // n_images, 1)
-        means = []
-        for first in range(0, n_resamples, step):
-            draws = rng.multinomial(n_images, share, size=min(step, n_resamples - first))
-            weights = draws.astype(np.float64)
-            means.append(_ratio(weights @ self.sums, weights @ self.counts))
-        return np.concatenate(means)
+        weights = image_weights(len(self.images), n_resamples, rng)
+        return _ratio(weights @ self.sums, weights @ self.counts)
 
 
 def cells_of(table: pd.DataFrame) -> Cells:

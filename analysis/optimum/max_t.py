@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.optimum.cells import AT_ONCE, Cells
+from analysis.optimum.cells import Cells
 from analysis.optimum.common import CommonOptimum, t_draws
 from complexity.errors import InputError
 
@@ -37,6 +37,8 @@ SPELLED: dict[Reference, str] = {
     "multiplier": "multiplier bootstrap of the images' influences (Mammen's weights)",
     "rademacher": "multiplier bootstrap of the images' influences (random signs)",
 }
+#: Numbers held at once while resampling, so that many images fit in memory.
+AT_ONCE = 4_000_000
 
 
 def pair_errors(covariance: Array) -> Array:
