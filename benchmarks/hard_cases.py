@@ -209,8 +209,8 @@ Answers that have nothing to do with complexity, 4 questions an image, five k. *
 {tails}
 
 Below 40 of these, and of half of what normal complexity gives, the answer warns (from 90 images
-on) and points to the test by shuffling, which keeps its level but for a single image far away.
-The headline is not touched: buckets do not know how far away an image lies.
+on) and points to the test by shuffling, which keeps its level. The headline is not touched:
+buckets do not know how far away an image lies.
 
 ## k that differ on rare images
 
