@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from analysis.optimum.cells import Cells, best_index
 from analysis.optimum.common import t_draws
+from analysis.optimum.rare_losses import METHOD as RARE_METHOD
+from analysis.optimum.rare_losses import rare_limit
 
 Array = NDArray[np.float64]
 DRAWS = 50_000
 LEVEL = 0.95
 METHOD = (
     "upper limits of the distance from the best k, simultaneous over k (multiple comparisons "
-    "with the best after Hsu, image-cluster covariance, multivariate t Monte Carlo), 95 %"
+    "with the best after Hsu, image-cluster covariance, multivariate t Monte Carlo), 95 %; "
+    f"{RARE_METHOD}, Bonferroni over k"
 )
 
 
@@ -66,7 +69,8 @@ def non_inferior(
     ``m_b - m_j`` is underestimated by more than ``c_b se_bj``, for all j at once (one-sided,
     many-to-one with b as control). Whichever k is b, the distance of j from it is then at most
     ``max over i of (m_i - m_j + c_i se_ij)``, and not below 0. These limits hold for all j at
-    once, so also for the smallest one that meets the margin.
+    once, so also for the smallest one that meets the margin. Where few images lose, the limit of
+    `analysis.optimum.rare_losses.rare_limit` holds beside them.
 
     Parameters
     ----------
@@ -96,6 +100,7 @@ def non_inferior(
         behind = (draws[:, others] - draws[:, [control]]) / error[control, others]
         critical = float(np.quantile(behind.max(axis=1), LEVEL))
         bound = mean[control] - mean[others] + critical * error[control, others]
+        bound = np.maximum(bound, rare_limit(cells, control, (1 - LEVEL) / len(bound))[others])
         limit[others] = np.maximum(limit[others], bound)
     limit = np.minimum(limit, 1.0)
     best = best_index(mean)
