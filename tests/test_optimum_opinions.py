@@ -30,7 +30,8 @@ def cells(differences: list[float], n: int = 50, questions: int = 4) -> Cells:
 
 # ---- equivalence ------------------------------------------------------------------------
 def test_equivalence_of_two_k_is_a_one_sided_t_test() -> None:
-    part = cells([0.0, 0.0, 0.0, 0.0, 1.0])
+    # Ten images lose and twenty gain: enough of both for t.
+    part = cells([0.0, 1.0, -1.0, 0.0, 1.0])
     n, mean = 50, 0.2 / 4
     # The pseudo-answer of spread in each k: 1 / (2 N²), N = 200 questions.
     variance = np.var(part.sums[:, 1] - part.sums[:, 0], ddof=1) / n / 16 + 1 / 200**2

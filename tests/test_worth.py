@@ -145,7 +145,7 @@ def test_constant_latency_and_a_k_that_was_not_timed() -> None:
 
 
 def test_perfect_accuracy_and_two_k() -> None:
-    rows = table(n_images=300).assign(score=1.0)
+    rows = table(n_images=600).assign(score=1.0)
     found = one(rows, latencies(rows))
     assert found.non_inferior[0].k == 1
     assert found.utility[0].break_evens == ()

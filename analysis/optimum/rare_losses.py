@@ -10,14 +10,17 @@ from analysis.optimum.cells import Cells
 Array = NDArray[np.float64]
 #: With fewer images that lose, an exact limit stands beside t's.
 RARE = 10
+#: Confidence of the least that images which gain are worth.
+SECURED = 0.99
 METHOD = (
     f"where fewer than {RARE} images lose, not below the exact binomial limit of their share "
-    "(Clopper & Pearson) times the largest loss of one of them, a whole image where none loses"
+    "(Clopper & Pearson) times the largest loss of one of them, a whole image where none loses, "
+    "less what others gain"
 )
 
 
-def losses(cells: Cells, control: int) -> tuple[NDArray[np.int_], Array]:
-    """Count the images on which each k scores below another, and the largest loss of one.
+def losses(cells: Cells, control: int) -> tuple[NDArray[np.int_], Array, Array]:
+    """Count the images on which each k scores below another, and what loss and gain they say.
 
     Parameters
     ----------
@@ -32,15 +35,22 @@ def losses(cells: Cells, control: int) -> tuple[NDArray[np.int_], Array]:
     largest : ndarray, shape (K,)
         Largest loss of an image, as its contribution to the mean times the number of images;
         where none loses, that of an image lost whole. At least 0.
+    gained : ndarray, shape (K,)
+        What the images that gain are worth at least: lower `SECURED` t limit of their mean
+        contribution; 0 where fewer than `RARE` do.
     """
-    loss = cells.sums[:, [control]] - cells.sums
-    lost = np.count_nonzero(loss > 0, axis=0)
+    from scipy.special import stdtrit
+
+    n = len(cells.images)
     questions = cells.counts[:, control]
     # Images with more questions weigh more in the mean.
-    mean = questions.mean()
-    whole = float(questions.max() / mean)
-    largest = np.where(lost > 0, loss.max(axis=0) / mean, whole)
-    return lost, np.maximum(largest, 0.0)
+    gain = (cells.sums - cells.sums[:, [control]]) / questions.mean()
+    lost = np.count_nonzero(gain < 0, axis=0)
+    largest = np.where(lost > 0, -gain.min(axis=0), questions.max() / questions.mean())
+    won = np.maximum(gain, 0.0)
+    limit = won.mean(axis=0) - stdtrit(n - 1, SECURED) * won.std(axis=0, ddof=1) / np.sqrt(n)
+    enough = np.count_nonzero(won, axis=0) >= RARE
+    return lost, np.maximum(largest, 0.0), np.where(enough, np.maximum(limit, 0.0), 0.0)
 
 
 def rare_limit(cells: Cells, control: int, alpha: float) -> Array:
@@ -50,8 +60,8 @@ def rare_limit(cells: Cells, control: int, alpha: float) -> Array:
     rests on none has next to no width, although images that lose may have been missed by
     chance. With m losing images of G, their share is at most the Clopper-Pearson limit
     (Biometrika 26, 1934, doi:10.1093/biomet/26.4.404) at confidence ``1 - alpha``; what they
-    lose on average is taken to be the most that was seen. Images that win are not set against
-    them.
+    lose on average is taken to be the most that was seen. Images that gain are set against them
+    with the least that they are worth, where they are not rare themselves.
 
     Parameters
     ----------
@@ -68,12 +78,12 @@ def rare_limit(cells: Cells, control: int, alpha: float) -> Array:
     """
     from scipy.special import betaincinv
 
-    lost, largest = losses(cells, control)
+    lost, largest, gained = losses(cells, control)
     n = len(cells.images)
     few = (lost < RARE) & (np.arange(len(lost)) != control)
     share = betaincinv(np.minimum(lost, n - 1) + 1.0, np.maximum(n - lost, 1.0), 1 - alpha)
     share = np.where(lost >= n, 1.0, share)
-    return np.where(few, np.minimum(share * largest, 1.0), -np.inf)
+    return np.where(few, np.minimum(share * largest, 1.0) - gained, -np.inf)
 
 
 def rare_p(cells: Cells, control: int, margin: float) -> Array:
@@ -95,8 +105,8 @@ def rare_p(cells: Cells, control: int, margin: float) -> Array:
     """
     from scipy.special import bdtr
 
-    lost, largest = losses(cells, control)
+    lost, largest, gained = losses(cells, control)
     n = len(cells.images)
     few = (lost < RARE) & (np.arange(len(lost)) != control)
-    share = np.minimum(margin / np.maximum(largest, 1e-12), 1.0)
+    share = np.minimum((margin + gained) / np.maximum(largest, 1e-12), 1.0)
     return np.where(few, bdtr(lost, n, share), 0.0)
