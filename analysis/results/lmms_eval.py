@@ -1,11 +1,12 @@
 """Sample logs of lmms-eval (``DATE_samples_TASK.jsonl``).
 
 Format: lmms-eval 0.7.3, ``evaluator.py`` and ``loggers/evaluation_tracker.py`` (the latter the same
-in commit e8e78f05 of EvolvingLMMs-Lab/lmms-eval), whose writer made the fixtures of the tests. A row has `doc_id` (its place in the split), `target` as
-text, `filtered_resps`, `resps` only where they differ, `input` (the prompt), `doc_hash`,
-`token_counts` and a field for each metric. The document is removed. `doc_hash` of a document with
-images contains the address of the image in memory, so that it differs from run to run: it is not
-compared. Every filter of a task writes its rows into the same file without its name.
+in commit e8e78f05 of EvolvingLMMs-Lab/lmms-eval), whose writer made the fixtures of the tests. A
+row has `doc_id` (its place in the split), `target` as text, `filtered_resps`, `resps` only where
+they differ, `input` (the prompt), `doc_hash`, `token_counts` and a field for each metric. The
+document is removed. `doc_hash` of a document with images contains the address of the image in
+memory, so that it differs from run to run: it is not compared. Every filter of a task writes its
+rows into the same file without its name.
 """
 
 from __future__ import annotations
