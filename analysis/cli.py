@@ -153,28 +153,51 @@ def measure(
         str, typer.Option(help="card, lite, all, or names parted by commas (see: optik metrics).")
     ] = "card",
     workers: Workers = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.001, help="Seconds for one image; longer, and its process is killed: error row."
+        ),
+    ] = 60.0,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786: measure on its workers."
+        ),
+    ] = None,
     detector: Detector = None,
     detector_option: DetectorOption = None,
 ) -> None:
     """Measure the visual complexity of images.
 
-    One row per image. An unreadable image is a row with an error. Interrupted, the same
-    command resumes. With --detector the metric object_count is what an ONNX model finds.
+    One row per image. An image that is unreadable, hangs or crashes the process that measures
+    it is a row with an error. Interrupted or killed, the same command resumes. With --dask the
+    images must lie under the same paths on every worker; the table is written here.
+    With --detector the metric object_count is what an ONNX model finds.
     """
     from analysis.counts.command import detector_of
     from analysis.measuring import measure_sources
 
+    if dask is not None and workers is not None:
+        raise InputError("--workers counts processes here; with --dask the cluster has its own.")
     model = detector_of(detector, detector_option or [], metrics)
     if model is not None:
         typer.echo(f"detector: {model.describe()}")
-    frame = measure_sources(source, metrics=metrics, workers=workers, out=out, detector=model)
-    failed = frame["error"].notna()
-    images = "1 image" if len(frame) == 1 else f"{len(frame):,} images"
+    done = measure_sources(
+        source,
+        metrics=metrics,
+        workers=workers,
+        timeout=timeout,
+        dask=dask,
+        out=out,
+        detector=model,
+    )
+    images = "1 image" if done.images == 1 else f"{done.images:,} images"
     typer.echo(f"{images} measured, table in {out}")
-    if failed.any():
-        typer.echo(f"{int(failed.sum()):,} with an error, for instance:")
-        for row in frame[failed].head(5).itertuples():
-            typer.echo(f"  {row.image_id}: {row.error}")
+    if done.failed:
+        typer.echo(f"{done.failed:,} with an error, for instance:")
+        for image_id, error in done.examples:
+            typer.echo(f"  {image_id}: {error}")
 
 
 @app.command()

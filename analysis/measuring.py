@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from analysis import studies
-from complexity.batch import measure
+from complexity.batch import Measured, measure_into
 from complexity.errors import InputError
 from complexity.registry import resolve
 from complexity.rows import OBJECTS
@@ -21,11 +19,13 @@ if TYPE_CHECKING:
 def measure_sources(
     sources: Sequence[str | Path],
     *,
+    out: str | Path,
     metrics: str = "card",
     workers: int | None = None,
-    out: str | Path | None = None,
+    timeout: float | None = None,
+    dask: str | None = None,
     detector: Detector | None = None,
-) -> pd.DataFrame:
+) -> Measured:
     """Measure images, resumably.
 
     Parameters
@@ -33,19 +33,23 @@ def measure_sources(
     sources : sequence of str or Path
         One manifest (or the name of a study that ships), or any number of folders, globs,
         Parquet files, tar shards and images.
+    out : str or Path
+        Table to write.
     metrics : str
         A preset or names parted by commas.
     workers : int, optional
         Worker processes; all cores when left out.
-    out : str or Path, optional
-        Table to write.
+    timeout : float, optional
+        Seconds for one image; see `complexity.measure`.
+    dask : str, optional
+        Address of a Dask scheduler.
     detector : Detector, optional
         Counts objects; see `complexity.open_detector`. Not for a study.
 
     Returns
     -------
-    DataFrame
-        The complexity table. A study's object counts come from where its manifest says.
+    Measured
+        What was done. A study's object counts come from where its manifest says.
 
     Raises
     ------
@@ -66,21 +70,25 @@ def measure_sources(
         samples = read_samples(study)
         images = study.image_source()
         counted = OBJECTS in (item.name for item in resolve(metrics))
-        return measure(
+        return measure_into(
             images,
+            out,
             metrics=metrics,
             dataset=study.name,
             object_counts=object_counts(study, samples, images.ids()) if counted else None,
             detector=study_detector(study) if counted else None,
             workers=workers,
-            out=out,
+            timeout=timeout,
+            dask=dask,
         )
-    return measure(
+    return measure_into(
         sources[0] if len(sources) == 1 else list(sources),
+        out,
         metrics=metrics,
         detector=detector,
         workers=workers,
-        out=out,
+        timeout=timeout,
+        dask=dask,
     )
 
 

@@ -51,15 +51,15 @@ def measure(
 ) -> list[Path]:
     """Measure the images that samples refer to; writes `complexity.parquet`."""
     out = folder / COMPLEXITY
-    batch.measure(
+    batch.measure_into(
         images,
+        out,
         metrics=study.manifest.analysis.metrics,
         dataset=study.name,
         object_counts=counts,
         detector=detector,
         only=set(samples["image_id"]),
         workers=workers,
-        out=out,
     )
     return [out]
 

@@ -85,9 +85,11 @@ def scores(verdicts: Verdicts, known: Truth, ks: Sequence[int], slope: float) ->
     costs = np.maximum(known.low.max() - known.low, known.high.max() - known.high)
     cost = float(costs[list(ks).index(verdicts.single.k)])
     shown = verdicts.quadratic_shown and q is not None
-    covers = nan
+    covers = resampled = nan
     if shown and q is not None and np.isfinite(slope):
         covers = float(abs(q.slope - slope) <= 1.959964 * q.slope_se)
+        if np.isfinite(q.bootstrap_low):
+            resampled = float(q.bootstrap_low <= slope <= q.bootstrap_high)
     interaction = verdicts.interaction <= 0.05
     both = interaction and verdicts.interaction_probability <= 0.05
     return {
@@ -99,10 +101,12 @@ def scores(verdicts: Verdicts, known: Truth, ks: Sequence[int], slope: float) ->
         "interaction": float(interaction),
         "interaction_probability": float(verdicts.interaction_probability <= 0.05),
         "interaction_both": float(both),
+        "permutation": float(verdicts.permutation <= 0.05),
         "quadratic": float(q is not None and q.p <= 0.05),
         "quadratic_shown": float(shown),
         "quadratic_shown_rejects": float(shown and q is not None and q.p <= 0.05),
         "quadratic_covers": covers,
+        "bootstrap_covers": resampled,
         "sets_cover": float(
             known.best_low in verdicts.sets[0].kept and known.best_high in verdicts.sets[1].kept
         ),
@@ -170,7 +174,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "interaction",
         "probability scale",
     ]
-    head += ["both", "quadratic", "shown", "shown and rejects", "covers", "k sets cover"]
+    head += ["both", "permutation", "quadratic", "shown", "shown and rejects", "covers"]
+    head += ["bootstrap covers", "k sets cover"]
     head += ["cost limit covers", "mean limit", "equivalence", "wrongly"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for r in results:
@@ -195,10 +200,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             marked(r["interaction"], r["no_interaction"]),
             marked(r["interaction_probability"], r["bend_in_points"] < 0.05),
             marked(r["interaction_both"], r["no_interaction"]),
+            marked(r["permutation"], r["bend_in_points"] < 0.05),
             marked(r["quadratic"], r["best"][0] == r["best"][1]),
             share(r["quadratic_shown"]),
             marked(r["quadratic_shown_rejects"], r["best"][0] == r["best"][1]),
             share(r["quadratic_covers"]),
+            share(r["bootstrap_covers"]),
             share(r["sets_cover"]),
             share(r["limit_covers"]),
             f"{100 * r['limit']:.1f}",

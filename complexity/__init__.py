@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from complexity.batch import measure, read_complexity
+    from complexity.batch import Measured, measure, measure_into, read_complexity
     from complexity.buckets import Buckets, ConstantMetric, cut, from_column
     from complexity.detector import Detector, open_detector
     from complexity.errors import InputError
@@ -29,6 +29,7 @@ _HOMES = {
     "ImageItem": "sources",
     "ImageSource": "sources",
     "InputError": "errors",
+    "Measured": "batch",
     "Metric": "registry",
     "PreparedImage": "image",
     "UndefinedMetric": "registry",
@@ -38,6 +39,7 @@ _HOMES = {
     "from_column": "buckets",
     "get": "registry",
     "measure": "batch",
+    "measure_into": "batch",
     "metric": "registry",
     "open_detector": "detector",
     "open_source": "sources",
@@ -54,6 +56,7 @@ __all__ = [
     "ImageItem",
     "ImageSource",
     "InputError",
+    "Measured",
     "Metric",
     "PreparedImage",
     "UndefinedMetric",
@@ -63,6 +66,7 @@ __all__ = [
     "from_column",
     "get",
     "measure",
+    "measure_into",
     "metric",
     "open_detector",
     "open_source",

@@ -1,10 +1,10 @@
-"""Rows of a complexity table: how they are stored, read back and used again."""
+"""Rows of a complexity table: how they are stored and read back."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: Why an image has no row of numbers when its process ended over it.
 CRASHED = "the process that measured it died (out of memory, or a fault in a library)"
+_LATE = "took longer than "
 FIXED = ("dataset", "image_id", "sha256", "width", "height", "error")
 #: The metric that need not come from the image alone, and the column that says for each image
 #: where its number comes from.
@@ -43,6 +44,8 @@ class Row:
         By metric; finite.
     reasons : dict of str to str
         By metric that has no value on this image.
+    unchanged : bool
+        The bytes are those for which everything is known already; nothing else is filled in.
     """
 
     image_id: str
@@ -52,6 +55,17 @@ class Row:
     error: str | None = None
     values: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    unchanged: bool = False
+
+
+def timed_out(seconds: float) -> str:
+    """Word that an image took too long; `ended_its_process` knows it again."""
+    return f"{_LATE}{seconds:g} s to measure: its process was ended (raise --timeout to wait)"
+
+
+def ended_its_process(error: str | None) -> bool:
+    """Tell whether an image has crashed or hung a process: not to be tried in this one."""
+    return error is not None and (error == CRASHED or error.startswith(_LATE))
 
 
 def one_line(text: str) -> str:
@@ -61,82 +75,19 @@ def one_line(text: str) -> str:
 
 
 def of_exception(error: Exception) -> str:
-    """Word an unexpected exception; `_lasting` knows it again."""
+    """Word an unexpected exception; `lasting` knows it again."""
     return one_line(f"{type(error).__name__}: {str(error) or 'no message'}")
 
 
-def _lasting(reason: str) -> bool:
-    # A mended program or a larger memory may cure the others, so they are tried again.
-    return reason != CRASHED and _EXCEPTION.match(reason) is None
+def lasting(reason: str) -> bool:
+    """Tell whether the image itself is the reason.
 
-
-@dataclass
-class KnownRows:
-    """What earlier tables say of images.
-
-    Attributes
-    ----------
-    about : dict
-        What their numbers shall rest on, as `to_table` takes it.
-    ids : collection of str
-        The images of interest.
-    rows : dict of str to dict of str to Row
-        By image id and SHA-256.
-    crashed : set of str
-        Images over which a process has died: not to be tried in this one.
+    A mended program, a larger memory or more time may cure the others: they are tried again.
     """
-
-    about: Mapping[str, Any]
-    ids: frozenset[str]
-    rows: dict[str, dict[str, Row]] = field(default_factory=dict)
-    crashed: set[str] = field(default_factory=set)
-
-    def add(self, path: Path) -> None:
-        """Take what can be used from a table, which may be absent, foreign or damaged.
-
-        That is: rows with the same image policy, and in them metrics computed from the image
-        by the same version with the same parameters (of a detector: the same model).
-        """
-        try:
-            table = read_parquet(path)
-        except NotATable:
-            return
-        theirs = basis(table)
-        if theirs["policy"] != self.about["policy"]:
-            return
-        usable = {
-            name: table.column(name).to_pylist()
-            for name, entry in theirs["metrics"].items()
-            if entry == self.about["metrics"].get(name) and entry["source"] != "annotations"
-        }
-        fixed = zip(*(table.column(name).to_pylist() for name in FIXED[1:]), strict=True)
-        for n, (image_id, sha256, width, height, text) in enumerate(fixed):
-            if sha256 is None or image_id not in self.ids:
-                continue
-            error, reasons = _parted(text, theirs["metrics"])
-            if error == CRASHED:
-                self.crashed.add(image_id)
-            if error is not None and not _lasting(error):
-                continue
-            row = self.rows.setdefault(image_id, {}).setdefault(
-                sha256, Row(image_id, sha256, width, height, error)
-            )
-            for name, values in usable.items():
-                if values[n] is not None:
-                    row.values[name] = values[n]
-                elif name in reasons and _lasting(reasons[name]):
-                    row.reasons[name] = reasons[name]
-
-    def complete(self, fresh: Row) -> Row:
-        """Add to a measured image what was known of the same bytes."""
-        earlier = self.rows.get(fresh.image_id, {}).get(fresh.sha256 or "")
-        if earlier is not None and fresh.error is None:
-            fresh.values = earlier.values | fresh.values
-            fresh.reasons = earlier.reasons | fresh.reasons
-        return fresh
+    return not ended_its_process(reason) and _EXCEPTION.match(reason) is None
 
 
-def _parted(text: str | None, names: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+def parted(text: str | None, names: Iterable[str]) -> tuple[str | None, dict[str, str]]:
     """Split a row's error into the image's own and those of its metrics."""
     options = "|".join(map(re.escape, names))
     if text is None or not options:
@@ -176,7 +127,7 @@ def to_table(rows: Sequence[Row], about: Mapping[str, Any], dataset: str | None 
         [row.sha256 for row in rows],
         [row.width for row in rows],
         [row.height for row in rows],
-        [_error(row, names) for row in rows],
+        [error_text(row, names) or None for row in rows],
         *([_sources(about, [OBJECTS in row.values for row in rows])] if OBJECTS in names else ()),
         *([row.values.get(name) for row in rows] for name in names),
     ]
@@ -184,9 +135,10 @@ def to_table(rows: Sequence[Row], about: Mapping[str, Any], dataset: str | None 
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _error(row: Row, names: Iterable[str]) -> str | None:
+def error_text(row: Row, names: Iterable[str]) -> str:
+    """Spell a row's cell `error`: its own, then those of its metrics; empty without any."""
     own = [] if row.error is None else [row.error]
-    return "; ".join([*own, *(f"{n}: {row.reasons[n]}" for n in names if n in row.reasons)]) or None
+    return "; ".join([*own, *(f"{n}: {row.reasons[n]}" for n in names if n in row.reasons)])
 
 
 def count_source(entry: Mapping[str, Any]) -> str:
@@ -255,22 +207,41 @@ class NotATable(Exception):
 def read_parquet(path: Path) -> pa.Table:
     """Read what `to_table` made; anything else raises `NotATable`."""
     import pyarrow as pa
+
+    return pa.concat_tables(read_batches(path, rows=1 << 30)).combine_chunks()
+
+
+def read_batches(path: Path, rows: int) -> Iterator[pa.Table]:
+    """Read what `to_table` made, some rows at a time; anything else raises `NotATable`.
+
+    Yields at least one table, which may be empty.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # Read as one file: as a data set, folders named a=b would become columns.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        named = basis(table)
-        if "policy" not in named or not isinstance(named.get("metrics"), dict):
-            raise NotATable("it does not say what its numbers rest on")
-        schema = _schema(named["metrics"]).with_metadata(table.schema.metadata)
-        if SOURCE in schema.names and SOURCE not in table.column_names:  # of version 0.1
-            there = table.column(OBJECTS).is_valid().to_pylist()
-            table = table.append_column(SOURCE, pa.array(_sources(named, there), pa.string()))
-        return table.select(schema.names).cast(schema)
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+            empty = file.schema_arrow.empty_table()
+            named = basis(empty)
+            if "policy" not in named or not isinstance(named.get("metrics"), dict):
+                raise NotATable("it does not say what its numbers rest on")
+            schema = _schema(named["metrics"]).with_metadata(empty.schema.metadata)
+            yield _as(schema, empty, named)
+            there = [name for name in schema.names if name in empty.column_names]
+            for batch in file.iter_batches(rows, columns=there):
+                yield _as(schema, pa.Table.from_batches([batch]), named)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotATable(one_line(str(error))) from None
+
+
+def _as(schema: pa.Schema, table: pa.Table, named: Mapping[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    if SOURCE in schema.names and SOURCE not in table.column_names:  # of version 0.1
+        there = table.column(OBJECTS).is_valid().to_pylist()
+        table = table.append_column(SOURCE, pa.array(_sources(named, there), pa.string()))
+    return table.select(schema.names).cast(schema)
 
 
 def read_csv(path: Path) -> pa.Table:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import sha256_file
-from complexity.walk import is_pattern, matching_files, missing, split_pattern
+from complexity.walk import FilesBelow, is_pattern, matching_files, missing, split_pattern
+
+if TYPE_CHECKING:
+    from complexity.places import Place
 
 #: Suffixes that make a file an image, in any mixture of cases. A file that bears one and
 #: cannot be decoded gets an error row; a file that bears none is not an image.
@@ -40,11 +43,22 @@ class ImageItem:
         The file that holds it, where it has one to itself.
     data : bytes or None
         Its encoded bytes, where it lies in a Parquet file or an archive.
+    place : object or None
+        Where in the file `path` it lies, in place of `data`: a `complexity.places.Place`, for
+        an image that another machine is to read.
     """
 
     image_id: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    place: Place | None = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, or will take when fetched."""
+        if self.data is not None:
+            return len(self.data)
+        return 0 if self.place is None else self.place.size
 
     def read(self) -> bytes:
         """Return the encoded bytes.
@@ -57,6 +71,10 @@ class ImageItem:
         """
         if self.data is not None:
             return self.data
+        if self.place is not None:
+            from complexity.places import fetched
+
+            return next(fetched([self])).read()
         if self.path is None:
             raise FileNotFoundError("the source holds neither bytes nor a path for this image")
         if self.path.exists() and not self.path.is_file():
@@ -87,6 +105,9 @@ class ImageSource(Protocol):
             There is no image, an id is missing, or two images have the same id.
         """
 
+    def count(self) -> int:
+        """Count the images, checked as `ids` checks them."""
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage, each once.
 
@@ -98,6 +119,13 @@ class ImageSource(Protocol):
         Yields
         ------
         ImageItem
+        """
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream the images as `items` does, saying where they lie in place of their bytes.
+
+        Paths are absolute. `complexity.places.fetched` reads such images, on any machine that
+        has the files under the same paths.
         """
 
     def read(self, image_id: str) -> bytes:
@@ -124,7 +152,7 @@ class FileImages:
     label : str
         How messages name the source.
     files : mapping of str to Path
-        Id → file, sorted by id.
+        Id → file, sorted by id, no id twice.
     """
 
     label: str
@@ -134,12 +162,23 @@ class FileImages:
         """List the images, sorted by code point."""
         return checked_ids(list(self.files), self.label)
 
+    def count(self) -> int:
+        """Count the images without holding their ids."""
+        return sum(1 for _ in self.items())
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of their ids."""
         wanted = None if only is None else frozenset(only)
-        for image_id in self.ids():
+        for image_id, path in self.files.items():
+            if not _is_text(image_id):
+                self.ids()  # which refuses it and all of its kind
             if wanted is None or image_id in wanted:
-                yield ImageItem(image_id, path=self.files[image_id])
+                yield ImageItem(image_id, path=path)
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream the images with absolute paths."""
+        for item in self.items(only):
+            yield ImageItem(item.image_id, path=item.path and item.path.absolute())
 
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes."""
@@ -233,7 +272,7 @@ def open_source(
     return FileImages(label, images)
 
 
-def _gather(path: Path) -> tuple[str, dict[str, Path]]:
+def _gather(path: Path) -> tuple[str, Mapping[str, Path]]:
     """Say what a path is (folder, glob, file) and list the files it means."""
     if path.is_dir():
         return "folder", matching_files(path)
@@ -250,12 +289,14 @@ def _gather(path: Path) -> tuple[str, dict[str, Path]]:
     return "glob", files
 
 
-def _with_suffix(files: Mapping[str, Path], suffixes: tuple[str, ...]) -> dict[str, Path]:
+def _with_suffix(files: Mapping[str, Path], suffixes: tuple[str, ...]) -> Mapping[str, Path]:
+    if isinstance(files, FilesBelow):
+        return files.ending_in(suffixes)
     return {key: path for key, path in files.items() if path.name.lower().endswith(suffixes)}
 
 
 def _no_match(path: Path, folder: Path, pattern: tuple[str, ...]) -> str:
-    everything = _with_suffix(matching_files(folder), IMAGE_SUFFIXES)
+    everything = matching_files(folder).ending_in(IMAGE_SUFFIXES)
     lower = tuple(part.lower() for part in pattern)
     if not everything:
         hint = f"'{folder}' holds no image at all"

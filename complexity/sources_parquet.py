@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import sha256_file
+from complexity.places import Cell
 from complexity.sources import ImageItem, checked_ids, content_hash, digest, unknown_id
 
 if TYPE_CHECKING:
@@ -121,6 +122,10 @@ class ParquetImages:
         """List the images, sorted by code point."""
         return list(self._sorted)
 
+    def count(self) -> int:
+        """Count the images."""
+        return len(self._sorted)
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage."""
         ids, groups = self._checked_index()
@@ -128,8 +133,28 @@ class ParquetImages:
         for group in groups:
             rows = range(group.start, group.start + group.rows)
             keep = [n - group.start for n in rows if wanted is None or ids[n] in wanted]
-            for n, data, path in self._cells(group, keep):
-                yield ImageItem(ids[group.start + n], path=path, data=data)
+            for n, item in zip(keep, self._cells(group, keep), strict=True):
+                yield replace(item, image_id=ids[group.start + n])
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream where the images lie: rows of row groups."""
+        ids, groups = self._checked_index()
+        wanted = None if only is None else frozenset(only)
+        for group in groups:
+            path = group.file.absolute()
+            with _opened(group.file) as parquet:
+                held = _plain_size(parquet.metadata.row_group(group.number), self.image)
+            for n in range(group.start, group.start + group.rows):
+                if wanted is None or ids[n] in wanted:
+                    place = Cell(
+                        group.number,
+                        n - group.start,
+                        self.image,
+                        self.nested,
+                        self.has_path,
+                        held // max(1, group.rows),
+                    )
+                    yield ImageItem(ids[n], path=path, place=place)
 
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes."""
@@ -138,8 +163,7 @@ class ParquetImages:
             raise unknown_id(image_id, ids, self.label)
         n = self._rows[image_id]
         group = next(one for one in groups if one.holds(n))
-        _, data, path = next(self._cells(group, [n - group.start]))
-        return ImageItem(image_id, path=path, data=data).read()
+        return next(self._cells(group, [n - group.start])).read()
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the files, the columns read, and the files that rows point to."""
@@ -155,43 +179,63 @@ class ParquetImages:
             with _opened(group.file) as parquet:
                 found = _has_null(parquet.metadata.row_group(group.number), f"{self.image}.bytes")
             if found:
-                for _, _, path in self._cells(group, range(group.rows)):
-                    if path is not None:
-                        yield "linked", content_hash(path)
+                for item in self._cells(group, range(group.rows)):
+                    if item.path is not None:
+                        yield "linked", content_hash(item.path)
 
-    def _cells(
-        self, group: _Group, keep: Sequence[int]
-    ) -> Iterator[tuple[int, bytes | None, Path | None]]:
-        """Yield row within the group, bytes or else path, for the rows to keep (ascending)."""
-        if not keep:
-            return
-        fields = ["bytes", "path"] if self.has_path else ["bytes"]
-        columns = [f"{self.image}.{name}" for name in fields] if self.nested else [self.image]
-        following = iter(keep)
-        row = next(following)
-        with _opened(group.file) as parquet:
-            start = 0
-            for batch in parquet.iter_batches(
-                batch_size=_BATCH, row_groups=[group.number], columns=columns, use_threads=False
-            ):
-                column = batch.column(0)
-                while row < start + len(column):
-                    yield row, *self._cell(column[row - start].as_py(), group.file)
-                    after = next(following, None)
-                    if after is None:
-                        return
-                    row = after
-                start += len(column)
+    def _cells(self, group: _Group, keep: Sequence[int]) -> Iterator[ImageItem]:
+        """Yield bytes or else path, without ids, of the rows to keep (ascending)."""
+        cells = [Cell(group.number, n, self.image, self.nested, self.has_path, 0) for n in keep]
+        return read_cells(group.file, cells)
 
-    def _cell(
-        self, value: bytes | dict[str, bytes | str | None] | None, file: Path
-    ) -> tuple[bytes | None, Path | None]:
-        if not isinstance(value, dict):
-            return value, None
-        data, path = value.get("bytes"), value.get("path")
-        if isinstance(data, bytes):
-            return data, None
-        return None, file.parent / path if isinstance(path, str) and path else None
+
+def read_cells(file: Path, cells: Sequence[Cell]) -> Iterator[ImageItem]:
+    """Read images, their bytes or else their paths and no ids, from one row group.
+
+    Parameters
+    ----------
+    file : Path
+        The Parquet file.
+    cells : sequence of Cell
+        Of one row group and column, by ascending row.
+    """
+    if not cells:
+        return
+    first = cells[0]
+    fields = ["bytes", "path"] if first.has_path else ["bytes"]
+    columns = [f"{first.image}.{name}" for name in fields] if first.nested else [first.image]
+    following = iter(cells)
+    row = next(following).row
+    with _opened(file) as parquet:
+        start = 0
+        for batch in parquet.iter_batches(
+            batch_size=_BATCH, row_groups=[first.group], columns=columns, use_threads=False
+        ):
+            column = batch.column(0)
+            while row < start + len(column):
+                yield _item(column[row - start].as_py(), file)
+                after = next(following, None)
+                if after is None:
+                    return
+                row = after.row
+            start += len(column)
+
+
+def _item(value: bytes | dict[str, bytes | str | None] | None, file: Path) -> ImageItem:
+    if not isinstance(value, dict):
+        return ImageItem("", data=value)
+    data, path = value.get("bytes"), value.get("path")
+    if isinstance(data, bytes):
+        return ImageItem("", data=data)
+    return ImageItem("", path=file.parent / path if isinstance(path, str) and path else None)
+
+
+def _plain_size(group: pq.RowGroupMetaData, image: str) -> int:
+    """Bytes of a row group's images when decoded."""
+    columns = (group.column(n) for n in range(group.num_columns))
+    return sum(
+        int(c.total_uncompressed_size) for c in columns if c.path_in_schema.split(".")[0] == image
+    )
 
 
 def open_parquet(files: Sequence[Path], *, label: str, id_column: str | None) -> ParquetImages:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from complexity.errors import InputError, listing
 from complexity.files import sha256_file
+from complexity.places import Member, Place, Span
 from complexity.sources import IMAGE_SUFFIXES, ImageItem, checked_ids, digest, unknown_id
 
 
@@ -62,6 +63,10 @@ class TarImages:
         """List the images, sorted by code point."""
         return sorted(self._index)
 
+    def count(self) -> int:
+        """Count the images."""
+        return len(self._index)
+
     def items(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
         """Stream the images in the order of storage."""
         left = set(self._index) if only is None else set(self._index).intersection(only)
@@ -69,14 +74,25 @@ class TarImages:
             inside = {image_id for image_id in left if self._index[image_id] == file}
             if not inside:
                 continue
+            yield from read_members(file, inside)
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        """Stream where the images lie: a span of bytes, or a member of a compressed shard."""
+        left = set(self._index) if only is None else set(self._index).intersection(only)
+        for file in self.files:
+            path = file.absolute()
             with _opened(file) as archive:
+                # Only without compression do positions in the archive count bytes of the file.
+                plain = archive.fileobj is not None and type(archive.fileobj).__module__ == "_io"
                 for member, key in _images(archive):
                     image_id = f"{shard_name(file)}/{key}"
-                    if image_id in inside:
-                        inside.remove(image_id)
-                        yield ImageItem(image_id, data=_content(archive, member))
-                    if not inside:
-                        break
+                    if image_id not in left:
+                        continue
+                    left.remove(image_id)
+                    place: Place = Member(member.size)
+                    if plain and member.isreg() and not member.issparse():
+                        place = Span(member.offset_data, member.size)
+                    yield ImageItem(image_id, path=path, place=place)
 
     def read(self, image_id: str) -> bytes:
         """Return one image's encoded bytes."""
@@ -87,6 +103,19 @@ class TarImages:
     def fingerprint(self) -> str:
         """Return a SHA-256 over the shards' names and contents."""
         return digest((shard_name(file), sha256_file(file)) for file in self.files)
+
+
+def read_members(file: Path, ids: Collection[str]) -> Iterator[ImageItem]:
+    """Read images from one shard, in the order of storage, as far as the last that is wanted."""
+    inside = set(ids)
+    with _opened(file) as archive:
+        for member, key in _images(archive):
+            image_id = f"{shard_name(file)}/{key}"
+            if image_id in inside:
+                inside.remove(image_id)
+                yield ImageItem(image_id, data=_content(archive, member))
+            if not inside:
+                break
 
 
 def shard_name(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from collections.abc import ItemsView, Iterator, Mapping
 from pathlib import Path
 
 from complexity.errors import InputError, did_you_mean
@@ -45,7 +46,100 @@ def split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
     return folder, ()
 
 
-def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[str, Path]:
+class FilesBelow(Mapping[str, Path]):
+    """Files below a folder that a pattern means, by their relative paths.
+
+    They are looked for anew whenever they are gone through, folder by folder, so that no more
+    than the names of the folders on the way are held, however many files there are.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to begin; must exist.
+    pattern : tuple of str
+        The parts below `folder`; see `matching_files`.
+    suffixes : tuple of str
+        What the names shall end in, in any mixture of cases; all will do when it is empty.
+    """
+
+    def __init__(
+        self, folder: Path, pattern: tuple[str, ...], suffixes: tuple[str, ...] = ()
+    ) -> None:
+        self._folder, self._pattern, self._suffixes = folder, pattern, suffixes
+
+    def ending_in(self, suffixes: tuple[str, ...]) -> FilesBelow:
+        """Keep the files that end in one of some suffixes, in any mixture of cases."""
+        return FilesBelow(self._folder, self._pattern, suffixes)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._below("", self._folder, frozenset({0}), frozenset({_identity(self._folder)}))
+
+    def _below(
+        self, prefix: str, here: Path, states: frozenset[int], above: frozenset[tuple[int, int]]
+    ) -> Iterator[str]:
+        states = _skip_zero_folders(states, self._pattern)
+        # A folder's slash takes part in the order: a.png stands before what lies in a/.
+        for name in sorted(f"{name}/" if is_folder else name for name, is_folder in _entries(here)):
+            if not name.endswith("/"):
+                if self._fits(name) and _ends(name, states, self._pattern):
+                    yield prefix + name
+                continue
+            onward = _descend(name[:-1], states, self._pattern)
+            if onward:
+                child = here / name
+                identity = _identity(child)
+                if identity not in above:
+                    yield from self._below(prefix + name, child, onward, above | {identity})
+
+    def _fits(self, name: str) -> bool:
+        return not self._suffixes or name.lower().endswith(self._suffixes)
+
+    def __getitem__(self, name: str) -> Path:
+        *folders, last = name.split("/")
+        here, states = self._folder, frozenset({0})
+        above = {_identity(here)}
+        for folder in folders:
+            states = _descend(folder, _skip_zero_folders(states, self._pattern), self._pattern)
+            here = here / folder
+            if not states or not here.is_dir() or (identity := _identity(here)) in above:
+                raise KeyError(name)
+            above.add(identity)
+        states = _skip_zero_folders(states, self._pattern)
+        path = here / last
+        there = os.path.lexists(path) and not path.is_dir()
+        if not (there and self._fits(last) and _ends(last, states, self._pattern)):
+            raise KeyError(name)
+        return path
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return next(iter(self), None) is not None
+
+    def items(self) -> ItemsView[str, Path]:
+        """Go through the files without looking any of them up again."""
+        return _Items(self)
+
+    def path(self, name: str) -> Path:
+        """Say where a file lies whose name was given out."""
+        return self._folder / name
+
+    def __repr__(self) -> str:
+        return f"FilesBelow({str(self._folder)!r}, {self._pattern}, {self._suffixes})"
+
+
+class _Items(ItemsView[str, Path]):
+    def __init__(self, files: FilesBelow) -> None:
+        super().__init__(files)
+        self._files = files
+
+    def __iter__(self) -> Iterator[tuple[str, Path]]:
+        for name in self._files:
+            yield name, self._files.path(name)
+
+
+def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> FilesBelow:
     """Find the files that a pattern means.
 
     Letters match case by case on every platform; ``*``, ``?`` and ``[…]`` match within one
@@ -63,32 +157,11 @@ def matching_files(folder: Path, pattern: tuple[str, ...] = EVERYTHING) -> dict[
 
     Returns
     -------
-    dict of str to Path
-        POSIX path relative to `folder` → path, sorted by code point of the former.
-
-    Raises
-    ------
-    InputError
-        A folder may not be listed.
+    FilesBelow
+        POSIX path relative to `folder` → path, sorted by code point of the former. Going
+        through it raises `InputError` where a folder may not be listed.
     """
-    found: dict[str, Path] = {}
-    pending = [(folder, "", frozenset({0}), frozenset({_identity(folder)}))]
-    while pending:
-        here, prefix, states, above = pending.pop()
-        states = _skip_zero_folders(states, pattern)
-        for entry in _entries(here):
-            name = entry.name
-            if not _is_folder(entry):
-                if _ends(name, states, pattern) and _is_readable_kind(entry):
-                    found[prefix + name] = here / name
-                continue
-            onward = _descend(name, states, pattern)
-            if onward:
-                child = here / name
-                identity = _identity(child)
-                if identity not in above:
-                    pending.append((child, f"{prefix}{name}/", onward, above | {identity}))
-    return dict(sorted(found.items()))
+    return FilesBelow(folder, pattern)
 
 
 def missing(path: Path) -> InputError:
@@ -110,7 +183,7 @@ def missing(path: Path) -> InputError:
     beside = lost.parent
     names: list[str] = []
     if beside.is_dir():
-        names = sorted(entry.name for entry in _entries(beside))
+        names = sorted(name for name, _ in _entries(beside))
     return InputError(
         f"no file or folder '{path}': '{beside}' has no '{lost.name}'"
         f"{did_you_mean(lost.name, names)}; name a folder of images, a glob, an image, a "
@@ -118,10 +191,14 @@ def missing(path: Path) -> InputError:
     )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the names in a folder and whether they are folders; pipes and devices are left out."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            for entry in entries:
+                is_folder = _is_folder(entry)
+                if is_folder or _is_readable_kind(entry):
+                    yield entry.name, is_folder
     except OSError as error:
         raise InputError(
             f"folder '{folder}' cannot be listed ({error.strerror}); mend its permissions or "

@@ -1,114 +1,29 @@
-"""Images measured one by one, in this process or in others that may die.
-
-The worker processes are fresh interpreters that import this module and nothing of the
-caller's: unlike `multiprocessing`'s, they never run the caller's script a second time, so
-`measure` may be called from a script without a ``__main__`` guard, from standard input and
-from a notebook. Each has one pipe in and one pipe out. The end of the pipe in tells it that
-its parent is gone, however that went, and it leaves at once.
-"""
+"""Images measured one by one, in this process or in others that may die or hang."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import pickle
-import queue
-import struct
-import subprocess
-import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from itertools import islice
-from typing import IO, Any
+from dataclasses import dataclass, field
 
 from complexity.errors import InputError
 from complexity.files import sha256_bytes
-from complexity.image import UnreadableImage, prepare
-from complexity.registry import Function, UndefinedMetric
-from complexity.rows import CRASHED, Row, of_exception, one_line
-from complexity.sources import ImageItem
+from complexity.one_image import Task, measure_image
+from complexity.registry import Function
+from complexity.rows import CRASHED, Row, timed_out
+from complexity.worker_process import WorkerDied, WorkerProcess
 
-_LENGTH = struct.Struct("<Q")
-_ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from complexity.workers import _serve; _serve()"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One image to measure.
-
-    Attributes
-    ----------
-    item : ImageItem
-        The image. One with a path is read where it is measured.
-    missing : tuple of str
-        Metrics to compute if the bytes are those of `sha256`; else all are computed.
-    sha256 : str or None
-        Hexadecimal; the bytes for which the other metrics are known already.
-    """
-
-    item: ImageItem
-    missing: tuple[str, ...] = ()
-    sha256: str | None = None
-
-
-class WorkerDied(Exception):
-    """A worker process ended before it answered."""
-
-
-def measure_image(task: Task, functions: Mapping[str, Function]) -> Row:
-    """Read, decode and measure one image.
-
-    Parameters
-    ----------
-    task : Task
-        The image and what is wanted of it.
-    functions : mapping of str to callable
-        Every metric by name.
-
-    Returns
-    -------
-    Row
-        Errors are in it; nothing but what stops a program is raised.
-    """
-    row = Row(task.item.image_id)
-    try:
-        data = task.item.read()
-        row.sha256 = sha256_bytes(data)
-        image = prepare(data)
-    except UnreadableImage as error:
-        row.error = one_line(str(error))
-        return row
-    except OSError as error:
-        # The text of a system's error holds a path of this machine; its reason alone does not.
-        row.error = one_line(f"cannot be read: {error.strerror or error}")
-        return row
-    except Exception as error:
-        row.error = of_exception(error)
-        return row
-    row.width, row.height = image.width, image.height
-    for name in task.missing if row.sha256 == task.sha256 else functions:
-        try:
-            value = float(functions[name](image))
-        except UndefinedMetric as error:
-            row.reasons[name] = one_line(str(error))
-        except Exception as error:
-            row.reasons[name] = of_exception(error)
-        else:
-            if math.isfinite(value):
-                row.values[name] = value
-            else:
-                row.reasons[name] = f"the metric gave {value}"
-    return row
+#: Seconds that one image may take in a worker process.
+TIMEOUT = 60.0
+# Loading libraries and compiling kernels is no image's fault: it has time of its own.
+_READY_SECONDS = 180.0
+_STARTS = 3
 
 
 def sendable(functions: Mapping[str, Function]) -> bool:
@@ -135,7 +50,10 @@ def measure_here(
 
 
 def measure_apart(
-    chunks: Iterable[list[Task]], functions: Mapping[str, Function], workers: int
+    chunks: Iterable[list[Task]],
+    functions: Mapping[str, Function],
+    workers: int,
+    timeout: float = TIMEOUT,
 ) -> Generator[list[Row]]:
     """Measure images in worker processes.
 
@@ -147,13 +65,16 @@ def measure_apart(
         Every metric by name; see `sendable`.
     workers : int
         Processes, at least 1.
+    timeout : float
+        Seconds for one image. One that takes longer has its process killed, and an error
+        row.
 
     Yields
     ------
     list of Row
-        One a chunk, in the order of completion. The images of a chunk whose process died
-        come last, one by one and with nothing beside them: the one that kills its process
-        even so gets an error row (`CRASHED`).
+        One a chunk, in the order of completion. Where a process dies over an image, the rest
+        of the chunk goes to another and the image comes last, on its own and with nothing
+        beside it: if its process dies again, it gets an error row (`CRASHED`).
 
     Raises
     ------
@@ -161,88 +82,169 @@ def measure_apart(
         No worker process can be started.
     """
     chunks = iter(chunks)
+    again: deque[list[Task]] = deque()
     suspects: list[Task] = []
-    with ThreadPoolExecutor(workers) as threads, contextlib.closing(_Pool(functions)) as pool:
-        running: dict[Future[list[Row]], list[Task]] = {}
+    with (
+        ThreadPoolExecutor(workers) as threads,
+        contextlib.closing(Pool(functions, timeout)) as pool,
+    ):
+        running: set[Future[Answer]] = set()
 
         def refill() -> None:
-            for chunk in islice(chunks, workers + 1 - len(running)):
-                running[threads.submit(pool.ask, chunk)] = chunk
+            while len(running) <= workers:
+                chunk = again.popleft() if again else next(chunks, None)
+                if chunk is None:
+                    return
+                running.add(threads.submit(pool.ask, chunk))
 
         refill()
         while running:
             # The timeout lets an interrupt through where a wait without one is deaf to it.
             for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                chunk = running.pop(future)
-                try:
-                    rows = future.result()
-                except WorkerDied:
-                    suspects.extend(chunk)
-                else:
-                    yield rows
+                running.discard(future)
+                answer = future.result()
+                if answer.rest:
+                    again.append(answer.rest)
+                if answer.culprit is not None and answer.late:
+                    answer.rows.append(error_row(answer.culprit, timed_out(timeout)))
+                elif answer.culprit is not None:
+                    suspects.append(answer.culprit)
+                if answer.rows:
+                    yield answer.rows
             refill()
         pool.dismiss()
         for task in suspects:
             # Handed to a thread, because only then an interrupt stops the waiting.
-            answer = threads.submit(pool.ask, [task])
-            while not wait([answer], timeout=1.0).done:
+            future = threads.submit(pool.ask, [task])
+            while not wait([future], timeout=1.0).done:
                 pass
-            try:
-                yield answer.result()
-            except WorkerDied:
-                yield [_crashed(task)]
+            yield judged(future.result(), timeout)
 
 
-def _crashed(task: Task) -> Row:
+def judged(answer: Answer, timeout: float) -> list[Row]:
+    """Turn the answer to one image on its own into its row: there is no second chance."""
+    if answer.culprit is None:
+        return answer.rows
+    return [error_row(answer.culprit, timed_out(timeout) if answer.late else CRASHED)]
+
+
+def error_row(task: Task, error: str) -> Row:
+    """Make the row of an image that could not be measured."""
     sha256 = None
     with contextlib.suppress(Exception):
         sha256 = sha256_bytes(task.item.read())
-    return Row(task.item.image_id, sha256=sha256, error=CRASHED)
+    return Row(task.item.image_id, sha256=sha256, error=error)
 
 
-class _Pool:
-    """Worker processes: started when asked for, replaced when dead, killed on `close`."""
+@dataclass
+class Answer:
+    """What came of a chunk.
 
-    def __init__(self, functions: Mapping[str, Function]) -> None:
+    Attributes
+    ----------
+    rows : list of Row
+        Of the images measured.
+    culprit : Task or None
+        The image over which the process ended.
+    late : bool
+        Whether it was ended because that image took too long.
+    rest : list of Task
+        The images after that one.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    culprit: Task | None = None
+    late: bool = False
+    rest: list[Task] = field(default_factory=list)
+
+
+class Pool:
+    """Worker processes: started when asked for, replaced when dead, killed on `close`.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        Every metric by name.
+    timeout : float
+        Seconds for one image.
+    """
+
+    def __init__(self, functions: Mapping[str, Function], timeout: float = TIMEOUT) -> None:
         self._setup = pickle.dumps(dict(functions))
-        self._idle: list[_Worker] = []
-        self._all: set[_Worker] = set()
+        self._timeout = timeout
+        self._idle: list[WorkerProcess] = []
+        self._all: set[WorkerProcess] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
+        self._warm = True
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def ask(self, chunk: list[Task]) -> list[Row]:
-        """Have one process measure a chunk; `WorkerDied` when it dies over it."""
+    def ask(self, chunk: list[Task]) -> Answer:
+        """Have one process measure a chunk; any number of threads may ask at a time."""
         with self._lock:
             worker = self._idle.pop() if self._idle else None
-        if worker is None:
-            worker = self._start()
+        answer = Answer()
         try:
-            rows: list[Row] = pickle.loads(worker.ask(pickle.dumps(chunk)))
+            if worker is None:
+                worker = self._start()
+            worker.send(pickle.dumps(chunk))
+            for _ in chunk:
+                answer.rows.append(worker.receive(self._timeout))
         except WorkerDied:
+            left = chunk[len(answer.rows) :]
+            answer.culprit, answer.rest = left[0], left[1:]
+            answer.late = worker is not None and worker.overdue
+            if worker is not None:
+                self._drop(worker)
+        else:
             with self._lock:
-                self._all.discard(worker)
-            worker.kill()
-            raise
-        with self._lock:
-            self._idle.append(worker)
-        return rows
+                self._idle.append(worker)
+        return answer
 
-    def _start(self) -> _Worker:
-        try:
+    def _start(self) -> WorkerProcess:
+        """Start a process and see it ready.
+
+        One that ends before that may have been killed from outside, like any other: only
+        several in a row mean that none can be had.
+        """
+        for n in range(_STARTS):
+            try:
+                with self._lock:
+                    if self._closed.is_set():
+                        raise WorkerDied
+                    worker = WorkerProcess()
+                    self._all.add(worker)
+            except OSError as error:
+                raise _not_started(str(error)) from None
+            try:
+                worker.send(self._setup)
+                failure: str | None = worker.receive(_READY_SECONDS)
+                if failure is not None:
+                    raise _not_started(failure)
+                if self._warm:
+                    worker.send(pickle.dumps(None))
+                    # A metric may hang or crash on any image: then images are to show it.
+                    self._warm = n == 0
+                    worker.receive(_READY_SECONDS)
+                return worker
+            except WorkerDied:
+                self._drop(worker)
+                if self._closed.is_set():
+                    raise
+        raise _not_started("it ended before it was ready")
+
+    def _drop(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.kill()
+
+    def _watch(self) -> None:
+        step = min(1.0, max(0.01, self._timeout / 10))
+        while not self._closed.wait(step):
+            now = time.monotonic()
             with self._lock:
-                if self._closed:
-                    raise WorkerDied
-                worker = _Worker()
-                self._all.add(worker)
-            failure: str | None = pickle.loads(worker.ask(self._setup))
-        except (OSError, WorkerDied) as error:
-            failure = str(error) or "it ended before it was ready"
-        if failure is not None:
-            raise InputError(
-                f"a worker process could not be started: {failure}. Measure in this process "
-                "instead (workers=1, `--workers 1`)."
-            )
-        return worker
+                for worker in self._all:
+                    worker.end_if_overdue(now)
 
     def dismiss(self) -> None:
         """Let idle processes go, and their memory with them."""
@@ -253,97 +255,16 @@ class _Pool:
             worker.kill()
 
     def close(self) -> None:
+        """End every process."""
+        self._closed.set()
         with self._lock:
-            self._closed = True
             gone, self._all = self._all, set()
         for worker in gone:
             worker.kill()
 
 
-class _Worker:
-    """One process and its two pipes."""
-
-    def __init__(self) -> None:
-        # A process group of its own: the terminal's Ctrl-C is the parent's to handle.
-        apart: dict[str, Any] = (
-            {"process_group": 0}
-            if os.name == "posix"
-            else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, *(p for p in sys.path if isinstance(p, str))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_ONE_THREAD, "1"),
-            **apart,
-        )
-
-    def ask(self, message: bytes) -> bytes:
-        """Send a message and wait for its answer; `WorkerDied` when none comes."""
-        to, back = self._process.stdin, self._process.stdout
-        assert to is not None and back is not None
-        try:
-            _send(to, message)
-            return _receive(back)
-        except (OSError, EOFError, ValueError):  # ValueError: closed by another thread
-            raise WorkerDied from None
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            # What is left in a buffer has no reader any more.
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-
-
-def _send(stream: IO[bytes], message: bytes) -> None:
-    stream.write(_LENGTH.pack(len(message)))
-    stream.write(message)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> bytes:
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    message = stream.read(length)
-    if len(message) < length:
-        raise EOFError
-    return message
-
-
-def _serve() -> None:
-    """Be a worker process: answer what comes in on standard input until it ends."""
-    # Whatever a library prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(messages,), daemon=True).start()
-    functions: dict[str, Function] = {}
-    failure = None
-    try:
-        import cv2
-
-        cv2.setNumThreads(1)
-        functions = pickle.loads(messages.get())
-    except Exception as error:
-        failure = of_exception(error)
-    # A broken pipe: the parent is gone, and there is nobody left to tell.
-    with contextlib.suppress(OSError):
-        _send(answers, pickle.dumps(failure))
-        while True:
-            chunk: list[Task] = pickle.loads(messages.get())
-            _send(answers, pickle.dumps([measure_image(task, functions) for task in chunk]))
-    os._exit(0)
-
-
-def _listen(messages: queue.SimpleQueue[bytes]) -> None:
-    try:
-        while True:
-            messages.put(_receive(sys.stdin.buffer))
-    finally:
-        # End of file: the parent is done or dead, be the main thread busy or not.
-        os._exit(0)
+def _not_started(why: str) -> InputError:
+    return InputError(
+        f"a worker process could not be started: {why}. Measure in this process "
+        "instead (workers=1, without a timeout)."
+    )

@@ -47,3 +47,27 @@ def threads(image: PreparedImage) -> float:
     """Print, and give the numbers of threads: OpenCV's and ten times the BLAS's."""
     print("a library that prints")
     return float(cv2.getNumThreads()) + 10 * float(os.environ["OPENBLAS_NUM_THREADS"])
+
+
+def hangs(image: PreparedImage) -> float:
+    """Never end at 19 pixels, whatever signal asks it to."""
+    if image.width == 19:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_IGN)
+        while True:
+            time.sleep(60)
+    return float(image.width)
+
+
+def everything(image: PreparedImage) -> float:
+    """Hang at 19 pixels, end the process at 13 and 17, else take a little while."""
+    time.sleep(0.02)
+    return hangs(image) + deadly(image)
+
+
+def parricide(image: PreparedImage) -> float:
+    """End the process that started this one at 15 pixels."""
+    if image.width == 15:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return float(image.width)

@@ -280,7 +280,7 @@ def test_predictions_are_scored_by_the_manifests_rule(scorer: str, tmp_path: Pat
     assert frame["scorer"].tolist() == [scorer] * 2
     said = {
         "vqa-soft": "1 of 2 predictions differ only in case or punctuation",
-        "yes-no": "1 of 2 predictions say neither yes nor no",
+        "yes-no": "1 of 2 predictions have neither the word yes nor No, no or not",
         "multiple-choice": "1 of 2 predictions name no option",
     }
     assert len(notes) == 1 + (scorer in said)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from image_runs import alive, await_that, finish, parts, png, start, workers_of, write_images
 from odd_metrics import deadly, fickle, slow, threads, width
 from PIL import Image
 
 from complexity import image as image_module
-from complexity import registry, rows, workers
+from complexity import one_image, registry, rows, workers
 from complexity.batch import measure, read_complexity
 from complexity.errors import InputError
+from complexity.files import sha256_file
 from complexity.image import PreparedImage, prepare
 from complexity.registry import Metric
 from complexity.sources import ImageItem
@@ -61,21 +61,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(data))
         return prepare(data)
 
-    monkeypatch.setattr(workers, "prepare", counting)
+    monkeypatch.setattr(one_image, "prepare", counting)
     return sizes
-
-
-def png(columns: int, rows: int = 12, seed: int = 0) -> bytes:
-    rng = np.random.default_rng([columns, rows, seed])
-    pixels = rng.integers(0, 256, (rows, columns, 3), dtype=np.uint8)
-    return bytes(cv2.imencode(".png", pixels)[1])
-
-
-def write_images(folder: Path, n: int, first: int = 30) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(n):
-        (folder / f"{i:03d}.png").write_bytes(png(first + i))
-    return folder
 
 
 @pytest.fixture
@@ -387,8 +374,15 @@ def test_parts_are_used_and_removed(images: Path, tmp_path: Path, decoded: list[
     measure(images, metrics=FAST, only=IDS[:3], out=out)
     partial = tmp_path / "c.parquet.partial"
     partial.mkdir()
-    out.rename(partial / "part-0.parquet")
-    (partial / ".part-1.99.tmp.parquet").write_bytes(b"what a killed writer leaves")
+    part = partial / "part-0.parquet"
+    shutil.copy(out, part)
+    (partial / "part-0.done").write_text(f"3 {sha256_file(part)}\n")
+    # What killed writers leave: a part without a marker, one that is torn, one not yet named.
+    shutil.copy(out, partial / "part-1.parquet")
+    (partial / "part-2.parquet").write_bytes(part.read_bytes()[:-1])
+    (partial / "part-2.done").write_text(f"3 {sha256_file(part)}\n")
+    (partial / ".part-3.99.tmp.parquet").write_bytes(b"")
+    out.unlink()
     decoded.clear()
     frame = measure(images, metrics=FAST, out=out)
     assert (frame.attrs["reused"], len(decoded)) == (3, 2)
@@ -523,8 +517,8 @@ def test_few_images_stay_in_this_process(
     def refuse(*args: object) -> Iterator[object]:
         raise RuntimeError("worker processes")
 
-    monkeypatch.setattr("complexity.batch.measure_apart", refuse)
-    monkeypatch.setattr("complexity.batch.cores", lambda: 2)
+    monkeypatch.setattr("complexity.run.measure_apart", refuse)
+    monkeypatch.setattr("complexity.run.cores", lambda: 2)
     register(width)
     folder = write_images(tmp_path / "i", 32)
     assert len(measure(folder, metrics=["width"], only=[f"{i:03d}.png" for i in range(31)])) == 31
@@ -554,11 +548,11 @@ def test_few_chunks_are_held_at_a_time(tmp_path: Path) -> None:
     path.write_bytes(png(30))
     drawn = 0
 
-    def chunks() -> Iterator[list[workers.Task]]:
+    def chunks() -> Iterator[list[one_image.Task]]:
         nonlocal drawn
         for n in range(40):
             drawn += 1
-            yield [workers.Task(ImageItem(str(n), path))]
+            yield [one_image.Task(ImageItem(str(n), path))]
 
     seen: list[str] = []
     for done in workers.measure_apart(chunks(), {"width": width}, 2):
@@ -570,68 +564,9 @@ def test_few_chunks_are_held_at_a_time(tmp_path: Path) -> None:
 def test_an_image_that_changes_under_the_run(tmp_path: Path, register: Register) -> None:
     path = tmp_path / "i.png"
     path.write_bytes(png(30))
-    task = workers.Task(ImageItem("i.png", path), ("b",), "the hash of other bytes")
-    row = workers.measure_image(task, {"a": width, "b": width})
+    task = one_image.Task(ImageItem("i.png", path), ("b",), "the hash of other bytes")
+    row = one_image.measure_image(task, {"a": width, "b": width})
     assert row.values == {"a": 30, "b": 30}
-
-
-# No ``__main__`` guard: a worker that ran the script again would start workers of its own.
-SCRIPT = """
-import sys
-print("started", flush=True)
-import odd_metrics
-from complexity import measure, registry
-registry.metric(
-    name="slow", version=1, unit="", range=(0, None), summary="", reference=""
-)(odd_metrics.slow)
-try:
-    frame = measure(sys.argv[1], metrics=["slow", "edge_density"], workers=2, out=sys.argv[2])
-    print(frame.attrs["reused"], flush=True)
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
-
-
-def start(folder: Path, out: Path, *, stdin: bool = False) -> subprocess.Popen[bytes]:
-    """Run the script on its own, in a process group that can be signalled as a terminal does."""
-    script = out.with_name("script.py")
-    script.write_text(SCRIPT)
-    pids = out.with_name("pids")
-    pids.mkdir(exist_ok=True)
-    with script.open("rb") as text:
-        return subprocess.Popen(
-            [sys.executable, "-" if stdin else str(script), str(folder), str(out)],
-            stdin=text if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PIDS": str(pids)},
-            start_new_session=True,
-        )
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        # A dead process that nobody has waited for is no worker any more.
-        state = Path(f"/proc/{pid}/stat")
-        return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def await_that(condition: Callable[..., bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def workers_of(out: Path) -> list[int]:
-    return [int(p.name) for p in out.with_name("pids").iterdir()]
-
-
-def parts(out: Path) -> list[Path]:
-    return list(out.with_name(out.name + ".partial").glob("part-*"))
 
 
 def uninterrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
@@ -641,15 +576,6 @@ def uninterrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> b
     for pid in (out.parent / "pids").iterdir():
         pid.unlink()
     return out.with_name("all.parquet").read_bytes()
-
-
-def finish(folder: Path, out: Path, *, stdin: bool = False) -> int:
-    """Run the script to its end; how many images it reused."""
-    process = start(folder, out, stdin=stdin)
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, b"")
-    assert output.count(b"started") == 1
-    return int(output.split()[-1])
 
 
 def test_killed_at_several_moments(
@@ -673,7 +599,7 @@ def test_killed_at_several_moments(
         kept = len(parts(out))
         for pid in out.with_name("pids").iterdir():
             pid.unlink()
-    assert 0 < finish(folder, out) < 49
+    assert 0 < finish(start(folder, out)) < 49
     assert out.read_bytes() == whole
     assert not out.with_name("c.parquet.partial").exists()
 
@@ -692,7 +618,7 @@ def test_interrupted_then_finished_from_standard_input(
     assert (process.returncode, errors) == (130, b"")
     assert not any(map(alive, workers_of(out)))
     assert parts(out)
-    assert finish(folder, out, stdin=True) > 0
+    assert finish(start(folder, out, stdin=True)) > 0
     assert out.read_bytes() == whole
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.optimum.resample import image_weights
 from complexity.errors import InputError, listing
 
 Array = NDArray[np.float64]
@@ -91,9 +92,7 @@ class Cells:
         rng : numpy.random.Generator
             The source of randomness.
         """
-        n_images = len(self.images)
-        draws = rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
-        weights = draws.astype(np.float64)
+        weights = image_weights(len(self.images), n_resamples, rng)
         return _ratio(weights @ self.sums, weights @ self.counts)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.optimum.curves import CurveFit
+from analysis.optimum.resample import image_weights
 
 Array = NDArray[np.float64]
 #: Standardised complexities at which tops are given.
@@ -71,7 +72,7 @@ class OptimumAt:
         return spelled
 
 
-def resampled(fitted: CurveFit, rng: np.random.Generator) -> Array:
+def resampled(fitted: CurveFit, rng: np.random.Generator, n_draws: int = RESAMPLES) -> Array:
     """One-step bootstrap of the coefficients: images drawn with replacement.
 
     Each image adds its influence as often as it is drawn, less the once that it is in the
@@ -81,15 +82,16 @@ def resampled(fitted: CurveFit, rng: np.random.Generator) -> Array:
     ----------
     fitted : CurveFit
     rng : numpy.random.Generator
+    n_draws : int
 
     Returns
     -------
-    ndarray, shape (RESAMPLES, p)
+    ndarray, shape (n_draws, p)
         Coefficients.
     """
     influence = fitted.fit.influence
     n = len(influence)
-    draws = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) - 1.0
+    draws = image_weights(n, n_draws, rng) - 1.0
     resamples: Array = fitted.fit.params + draws @ influence
     return resamples
 

@@ -11,6 +11,8 @@ from analysis.optimum.reported import ReportedTest
 
 Array = NDArray[np.float64]
 PERMUTATIONS = 999
+#: Shuffles times images worked on at once.
+BATCH = 200_000
 #: Strata hold at least so many images on average, or complexity is shuffled over all of them.
 STRATUM = 4
 
@@ -49,18 +51,21 @@ def permutation_test(
         Chi-square-scale statistic; p from the shuffles.
     """
     n_k = len(cells.ks)
-    observed = _wald(cells, c)
-    if observed is None:
+    observed = float(_wald(cells, c[None, :])[0])
+    if np.isnan(observed):
         return ReportedTest(None, None, None, None, "no variation to test")
     groups = np.zeros(len(c), dtype=np.intp) if strata is None else strata
     order = np.argsort(groups, kind="stable")
-    at_least = 1
-    for _ in range(n_permutations):
+    at_least, left = 1, n_permutations
+    while left:
+        batch = min(left, max(1, BATCH // len(c)))
         # Random keys within sorted strata shuffle each of them.
-        shuffled = np.empty_like(c)
-        shuffled[order] = c[np.lexsort((rng.random(len(c)), groups))]
-        value = _wald(cells, shuffled)
-        at_least += value is None or value >= observed * (1 - 1e-12)
+        keys = np.argsort(groups + rng.random((batch, len(c))), axis=1)
+        shuffled = np.empty((batch, len(c)))
+        shuffled[:, order] = c[keys]
+        values = _wald(cells, shuffled)
+        at_least += int((np.isnan(values) | (values >= observed * (1 - 1e-12))).sum())
+        left -= batch
     where = "over all images" if strata is None else "within strata of the covariates"
     return ReportedTest(
         statistic=observed,
@@ -74,25 +79,37 @@ def permutation_test(
     )
 
 
-def _wald(cells: Cells, c: Array) -> float | None:
-    """Robust Wald statistic that the slopes in c are the same at every k."""
-    n = cells.counts[:, 0]
-    centred = c - (n @ c) / n.sum()
-    spread = float(n @ centred**2)
-    if spread <= 0:
-        return None
-    means = cells.sums.sum(axis=0) / n.sum()
-    slopes = centred @ cells.sums / spread
-    residual = cells.sums - n[:, None] * (means + centred[:, None] * slopes)
-    influence = centred[:, None] * residual / spread
-    contrast = influence[:, 1:] - influence[:, :1]
-    covariance = contrast.T @ contrast * len(c) / (len(c) - 1)
-    difference = slopes[1:] - slopes[0]
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > 1e-10 * max(float(values[-1]), 1e-300)
-    if not kept.any() or values[-1] <= 1e-20:
-        return None
-    return float(((vectors[:, kept].T @ difference) ** 2 / values[kept]).sum())
+def _wald(cells: Cells, c: Array) -> Array:
+    """Robust Wald statistics that the slopes in c are the same at every k; NaN: none.
+
+    One per row of `c`, shape (B, G). With d the scores less their mean, x the centred
+    complexity, n the questions of an image and s the slopes, the meat of the sandwich is
+    ``Σ x² (d - n x s)(d - n x s)ᵀ``: multiplied out, it is sums over images of powers of x
+    times terms that no shuffle changes, that is, matrix products.
+    """
+    n = cells.counts[:, 0].astype(np.float64)
+    x = c - (c @ n / n.sum())[:, None]
+    squared = x * x
+    spread = squared @ n
+    spread[spread <= 0] = np.nan
+    sums = cells.sums[:, 1:] - cells.sums[:, :1]
+    d = sums - n[:, None] * (sums.sum(axis=0) / n.sum())
+    slopes = x @ d / spread[:, None]
+    n_terms = d.shape[1]
+    pairs = (d[:, :, None] * d[:, None, :]).reshape(len(d), -1)
+    square = (squared @ pairs).reshape(-1, n_terms, n_terms)
+    cross = ((squared * x) @ (n[:, None] * d))[:, :, None] * slopes[:, None, :]
+    last = ((squared * squared) @ n**2)[:, None, None] * slopes[:, :, None] * slopes[:, None, :]
+    meat = square - cross - cross.transpose(0, 2, 1) + last
+    covariance = meat / spread[:, None, None] ** 2 * len(n) / (len(n) - 1)
+    found = np.full(len(c), np.nan)
+    usable = np.isfinite(covariance).all(axis=(1, 2))
+    values, vectors = np.linalg.eigh(covariance[usable])
+    kept = values > np.maximum(1e-10 * values[:, -1:], 1e-20)
+    turned = np.einsum("bij,bi->bj", vectors, slopes[usable])
+    terms = np.divide(turned**2, values, out=np.zeros_like(values), where=kept)
+    found[usable] = np.where(kept.any(axis=1), terms.sum(axis=1), np.nan)
+    return found
 
 
 def strata_of(

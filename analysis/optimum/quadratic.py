@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analysis.mixed.wald import wald_test
 from analysis.optimum.cautions import QUADRATIC
 from analysis.optimum.curves import CurveFit, settled
-from analysis.optimum.optimum_at import LEVELS, OptimumAt, percentiles, resampled
+from analysis.optimum.optimum_at import LEVELS, RESAMPLES, OptimumAt, percentiles, resampled
 
 Array = NDArray[np.float64]
 Z95 = 1.959964
@@ -71,7 +71,10 @@ class Quadratic:
 
 
 def quadratic_shift(
-    fitted: CurveFit, c_range: tuple[float, float], rng: np.random.Generator | None = None
+    fitted: CurveFit,
+    c_range: tuple[float, float],
+    rng: np.random.Generator | None = None,
+    n_draws: int = RESAMPLES,
 ) -> Quadratic:
     """Test that the vertex of a quadratic curve does not move with complexity.
 
@@ -87,6 +90,8 @@ def quadratic_shift(
         for a vertex to be an optimum.
     rng : numpy.random.Generator, optional
         The source of the bootstrap; without it there is none.
+    n_draws : int
+        Its resamples.
     """
     from scipy import stats
 
@@ -114,7 +119,7 @@ def quadratic_shift(
         )
         slope_se = float(np.sqrt(delta @ cov @ delta))
 
-    draws = None if rng is None or not b2 < 0 else resampled(fitted, rng)[:, index]
+    draws = None if rng is None or not b2 < 0 else resampled(fitted, rng, n_draws)[:, index]
     low, high = (float("nan"),) * 2 if draws is None else percentiles(_slopes(draws))
 
     b = np.array([b1, b2, b4, b5])

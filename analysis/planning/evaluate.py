@@ -24,6 +24,7 @@ from analysis.optimum.curves import (
 from analysis.optimum.equivalence import Equivalence, within_margin
 from analysis.optimum.gains import SingleK, single_k
 from analysis.optimum.hypotheses import interaction_test, wald_terms, why_no_size
+from analysis.optimum.permutation import permutation_test
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
 from analysis.optimum.reported import ReportedTest
 from analysis.planning.scenario import Drawn, third_of
@@ -32,6 +33,10 @@ from complexity.errors import InputError
 Array = NDArray[np.float64]
 #: Draws behind the p of one simulated set: its error, .003 near .05, averages out over sets.
 DRAWS = 5_000
+#: Shuffles behind a permutation p of one simulated set: 199 make .05 exactly attainable.
+SHUFFLES = 199
+#: Resamples behind the bootstrapped interval of the size of the shift.
+RESAMPLES = 400
 #: Accuracy that one k for all may lose and still count as equivalent.
 MARGIN = 0.02
 
@@ -52,6 +57,8 @@ class Verdicts:
         Arg max: low, high.
     interaction, interaction_probability, lack_of_fit : float
         p of the robust Wald tests.
+    permutation : float
+        p of the studentised permutation of complexity over images, `SHUFFLES` shuffles.
     quadratic : Quadratic or None
     quadratic_shown : bool
         Whether its size of shift would be given.
@@ -67,6 +74,7 @@ class Verdicts:
     best: tuple[int, int]
     interaction: float
     interaction_probability: float
+    permutation: float
     lack_of_fit: float
     quadratic: Quadratic | None
     quadratic_shown: bool
@@ -110,7 +118,7 @@ def judge(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Verdi
     saturated = _fit(data, cells, "saturated", "logit")
     linear = _fit(data, cells, "saturated", "identity")
     usable = saturated.fit.converged and not saturated.fit.separated
-    quadratic, lack = _quadratic(data, cells)
+    quadratic, lack = _quadratic(data, cells, rng)
     sets = no_common([0]), no_common([1])
     best = cells.ks[best_index(ends[0].means())], cells.ks[best_index(ends[1].means())]
     optima = [
@@ -118,6 +126,8 @@ def judge(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Verdi
         for name, end, k, found in zip(("low", "high"), ends, best, sets, strict=True)
     ]
     test = ReportedTest(None, None, None, None if np.isnan(lack) else lack, "")
+    shuffled = permutation_test(cells, drawn.c, None, rng, SHUFFLES)
+    nan = float("nan")
     reasons = why_no_size(quadratic, test, optima, ("low", "high"), cells.ks, 0.05)
     return Verdicts(
         common=common,
@@ -126,6 +136,7 @@ def judge(drawn: Drawn, rng: np.random.Generator, n_draws: int = DRAWS) -> Verdi
         best=best,
         interaction=_p(saturated),
         interaction_probability=_p(linear),
+        permutation=nan if shuffled.p is None else shuffled.p,
         lack_of_fit=lack,
         quadratic=quadratic,
         quadratic_shown=not reasons,
@@ -253,7 +264,9 @@ def _fit(data: CurveData, cells: Cells, curve: Curve, link: Link) -> CurveFit:
     return CurveFit(curve, link, "", fit)
 
 
-def _quadratic(data: CurveData, cells: Cells) -> tuple[Quadratic | None, float]:
+def _quadratic(
+    data: CurveData, cells: Cells, rng: np.random.Generator
+) -> tuple[Quadratic | None, float]:
     if len(data.ks) < 3:
         return None, float("nan")
     fitted = _fit(data, cells, "quadratic", "logit")
@@ -261,7 +274,7 @@ def _quadratic(data: CurveData, cells: Cells) -> tuple[Quadratic | None, float]:
         return None, float("nan")
     c = data.c[:: len(data.ks)]
     span = (float(np.quantile(c, 0.05)), float(np.quantile(c, 0.95)))
-    quadratic = quadratic_shift(fitted, span)
+    quadratic = quadratic_shift(fitted, span, rng, RESAMPLES)
     if len(data.ks) < 4:
         return quadratic, float("nan")
     X, names, extra = lack_of_fit_design(data)

@@ -90,7 +90,8 @@ def score(
         return _counted(
             given,
             neither_word(predictions),
-            "say neither yes nor no, which POPE's rule takes as yes",
+            "have neither the word yes nor No, no or not where POPE's rule looks for them, and "
+            "count as yes",
         )
     if rule == "vqa-soft":
         return _counted(

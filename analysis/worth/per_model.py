@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.numerals import k_list
 from analysis.optimum.cells import Cells, cells_of, complete_samples
+from analysis.optimum.resample import image_weights
 from analysis.threads import one_thread
 from analysis.worth.answer import PolicyValue, Worth
 from analysis.worth.cross_fit import N_FOLDS, N_REPEATS, ByImage, policy_value
@@ -247,8 +248,8 @@ def _utility(
     resampled = None
     if len(part.images) > 1:
         n = settings.n_boot
-        images = _weights(len(part.images), n, rng)
-        times = images if timed.basis.by_bucket else _weights(len(counts), n, rng)
+        images = image_weights(len(part.images), n, rng)
+        times = images if timed.basis.by_bucket else image_weights(len(counts), n, rng)
         weighed = times @ counts
         # A resample without one timed image has no latency.
         kept = weighed > 0
@@ -266,10 +267,6 @@ def _utility(
         len(part.images),
         int(counts.sum()),
     )
-
-
-def _weights(n: int, n_boot: int, rng: np.random.Generator) -> Array:
-    return rng.multinomial(n, np.full(n, 1 / n), size=n_boot).astype(np.float64)
 
 
 def _few(shown: list[NonInferior]) -> list[str]:

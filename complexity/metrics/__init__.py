@@ -20,6 +20,9 @@ from complexity.metrics import clutter, subbands
 # isort: split
 from complexity.metrics import structure
 
+# isort: split
+from complexity.metrics import perceived
+
 __all__ = [
     "clutter",
     "color",
@@ -27,6 +30,7 @@ __all__ = [
     "edges",
     "entropy",
     "objects",
+    "perceived",
     "segments",
     "structure",
     "subbands",

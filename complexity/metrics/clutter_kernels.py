@@ -299,27 +299,3 @@ def mean_of_largest(one: Array, two: Array, three: Array) -> float:
             part += max(a[x], max(b[x], c[x]))
         total += part
     return total / one.size
-
-
-@compiled
-def histogram_entropy(values: Array, low: float, per_unit: float, bins: int) -> float:
-    """Shannon entropy in nats of values binned from `low` up in bins of 1 / `per_unit`."""
-    # Four tables: with one, equal values in a run would wait for each other.
-    counts = np.zeros((4, bins), dtype=np.int32)
-    block, last = 512, np.int32(bins - 1)
-    places = np.empty(block, dtype=np.int32)
-    first, factor = np.float32(low), np.float32(per_unit)
-    for start in range(0, len(values), block):
-        n = min(block, len(values) - start)
-        part = values[start : start + n]
-        for i in range(n):
-            places[i] = min(np.int32((part[i] - first) * factor), last)
-        for i in range(n):
-            counts[i & 3, places[i]] += 1
-    entropy = 0.0
-    for i in range(bins):
-        count = counts[0, i] + counts[1, i] + counts[2, i] + counts[3, i]
-        if count > 0:
-            share = count / len(values)
-            entropy -= share * np.log(share)
-    return max(entropy, 0.0)

@@ -118,12 +118,12 @@ def colorfulness(image: PreparedImage) -> float:
     Returns
     -------
     float
-        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 80
+        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 82
         highly colourful by people.
     """
     from complexity.metrics.counting import opponent_sums
 
-    n = image.gray.size
+    n = image.rgb.size // 3
     red, red_squared, twice, twice_squared = opponent_sums(image.shared(rgb_planes))
     # In whole numbers up to here, so that a constant image has no spread at all.
     spread = (n * red_squared - red**2) + (n * twice_squared - twice**2) / 4
@@ -137,7 +137,7 @@ def _weighted(image: PreparedImage, bits: int) -> float:
 
 
 def _numbers(image: PreparedImage) -> list[dict[int, int]]:
-    """Number of distinct colours at each scale, by bits a channel."""
+    """Count distinct colours at each scale, by bits a channel."""
     from complexity.metrics.counting import distinct, occupied
 
     numbers = []

@@ -13,14 +13,6 @@ Array = NDArray[Any]
 
 
 @compiled
-def _place(pixels: Array, y: int, x: int, bits: int) -> Any:
-    drop = 8 - bits
-    place = np.int32(pixels[y, x, 0]) >> drop
-    place = (place << bits) | (np.int32(pixels[y, x, 1]) >> drop)
-    return (place << bits) | (np.int32(pixels[y, x, 2]) >> drop)
-
-
-@compiled
 def histogram(levels: Array) -> Any:
     """Histogram of 8-bit levels, shape (h, w); length 256."""
     # Several tables: with one, equal levels in a run would wait for each other.
@@ -32,22 +24,38 @@ def histogram(levels: Array) -> Any:
 
 
 @compiled
-def joint_histogram(pixels: Array, bits: int) -> Any:
-    """Histogram of three 8-bit channels, of which the first `bits` bits count.
+def lab_histogram(planes: Array, parts: Array, roots: Array, bits: int) -> Any:
+    """Joint histogram of OpenCV's 8-bit Lab, of which the first `bits` bits a channel count.
 
-    ``pixels`` has shape (h, w, 3), the result length ``8 ** bits``; the first channel is the
-    most significant.
+    ``planes`` are R, G and B, shape (3, h, w); ``parts`` and ``roots`` the tables that
+    `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
     """
     counts = np.zeros((2, 1 << (3 * bits)), dtype=np.int32)
-    for y in range(pixels.shape[0]):
-        for x in range(pixels.shape[1]):
-            counts[x & 1, _place(pixels, y, x, bits)] += 1
+    places = np.empty(planes.shape[2], dtype=np.int32)
+    drop, scale = np.int32(23 - bits), np.uint32(12)
+    x_red, x_green, x_blue = parts[0], parts[1], parts[2]
+    y_red, y_green, y_blue = parts[3], parts[4], parts[5]
+    z_red, z_green, z_blue = parts[6], parts[7], parts[8]
+    for y in range(planes.shape[1]):
+        red, green, blue = planes[0, y], planes[1, y], planes[2, y]
+        for i in range(len(places)):
+            r, g, b = red[i], green[i], blue[i]
+            # Unsigned, thus known not to count from the end of the table.
+            one = roots[np.uint32(x_red[r] + x_green[g] + x_blue[b]) >> scale]
+            two = roots[np.uint32(y_red[r] + y_green[g] + y_blue[b]) >> scale]
+            three = roots[np.uint32(z_red[r] + z_green[g] + z_blue[b]) >> scale]
+            light = np.int32(296 * two - 1336934 + (1 << 14)) >> drop
+            first = np.int32(500 * (one - two) + (128 << 15) + (1 << 14)) >> drop
+            second = np.int32(200 * (two - three) + (128 << 15) + (1 << 14)) >> drop
+            places[i] = light << (2 * bits) | first << bits | second
+        for i in range(len(places)):
+            counts[i & 1, places[i]] += 1
     return counts.sum(axis=0)
 
 
 @compiled
 def occupied(planes: Array, bits: int, table: Array) -> None:
-    """Mark with 1 which places of `joint_histogram` are not empty; planes of shape (3, h, w)."""
+    """Mark with 1 the colours, of `bits` bits a channel, in planes of shape (3, h, w)."""
     width = planes.shape[2]
     drop = np.int32(8 - bits)
     places = np.empty(width, dtype=np.int32)
@@ -91,7 +99,7 @@ def rounded(sums: Array, bits: int, half_up: bool, out: Array) -> None:
 
 
 @compiled
-def distinct(table: Array, coarser: Array) -> tuple[int, int]:
+def distinct(table: Array, coarser: Array) -> Any:
     """Count what is marked in a table of 5 bits a channel, and what with 3 bits.
 
     ``coarser`` is the same table with its last two bits taken together, in 32-bit words.
@@ -134,7 +142,7 @@ def opponent_sums(planes: Array) -> tuple[int, int, int, int]:
 
 
 @compiled
-def sobel_sum(rows: Array, colours: int) -> float:
+def sobel_sum(rows: Array, colours: int) -> Any:
     """Sum of the lengths of 3 x 3 Sobel gradients, mirrored borders.
 
     ``rows`` has shape (h, w * colours): 8-bit levels, the colours of a pixel side by side.
@@ -197,25 +205,24 @@ def window(gray: Array, mean: Any, down: Array, across: Array, out: Array) -> No
 
 
 @compiled
-def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> float:
+def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> Any:
     """Add up the power of a half spectrum by ring, -1 being none; returns the whole power.
 
     ``spectrum`` has shape (h, n, 2), real and imaginary parts; what lies in columns from 1 to
     before `middle` stands for two coefficients.
     """
-    total = 0.0
     power = np.empty(spectrum.shape[1], dtype=np.float32)
+    total = np.zeros(spectrum.shape[1], dtype=np.float64)
     for y in range(spectrum.shape[0]):
         line, place = spectrum[y], ring[y]
         for x in range(len(power)):
             power[x] = line[x, 0] * line[x, 0] + line[x, 1] * line[x, 1]
         for x in range(1, middle):
             power[x] *= np.float32(2)
-        part = np.float64(0)
+        for x in range(len(power)):
+            total[x] += power[x]
         for x in range(len(power)):
             k = place[x]
-            part += power[x]
             if k >= 0:
                 sums[k] += power[x]
-        total += part
-    return total
+    return total.sum()

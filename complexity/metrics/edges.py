@@ -13,7 +13,7 @@ from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
 
-MACK = "Mack & Oliva 2004, J. Vision 4(8):880, doi:10.1167/4.8.880"
+MACK = "Mack & Oliva 2004, 12th Object Perception, Attention, and Memory Conference"
 
 _scratch = Scratch()
 

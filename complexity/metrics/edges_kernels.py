@@ -126,26 +126,3 @@ def trace(gray: Array, low: int, high: int, marks: Array, stack: Array) -> tuple
                         stack[n] = near
                         n += 1
     return pixels, pieces
-
-
-@compiled
-def boxes(marks: Array, height: int, width: int, stride: int, out: Array) -> int:
-    """Count boxes of 2 x 2 that hold a mark of EDGE, and mark them likewise in `out`.
-
-    ``marks`` and ``out`` are flat; rows of `out` are (w + 1) // 2 long.
-    """
-    count = 0
-    wide = (width + 1) // 2
-    for y in range((height + 1) // 2):
-        for x in range(wide):
-            place = 2 * y * stride + 2 * x
-            found = marks[place] == EDGE
-            if 2 * x + 1 < width:
-                found |= marks[place + 1] == EDGE
-            if 2 * y + 1 < height:
-                found |= marks[place + stride] == EDGE
-                if 2 * x + 1 < width:
-                    found |= marks[place + stride + 1] == EDGE
-            out[y * wide + x] = EDGE if found else 0
-            count += found
-    return count

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
+from complexity.metrics.planes import TO_XYZ, linear_levels, rgb_planes
 from complexity.registry import metric
 
 SHANNON = (
@@ -91,6 +94,44 @@ def entropy_lab(image: PreparedImage) -> float:
     float
         Bits, in [0, 12]; 0 on a constant image.
     """
-    from complexity.metrics.counting import joint_histogram
+    return shannon(lab_counts(image.shared(rgb_planes)))
 
-    return shannon(joint_histogram(image.lab, LAB_BINS.bit_length() - 1))
+
+def lab_counts(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Joint histogram of OpenCV's 8-bit Lab, 16 bins a channel, shape (4096,).
+
+    Parameters
+    ----------
+    planes : ndarray of uint8, shape (3, h, w)
+        8-bit sRGB.
+    """
+    from complexity.metrics.counting import lab_histogram
+
+    counts: NDArray[np.int32] = lab_histogram(planes, *lab_tables(), LAB_BINS.bit_length() - 1)
+    return counts
+
+
+@lru_cache(maxsize=1)
+def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Make the tables by which OpenCV converts 8-bit sRGB to 8-bit Lab in whole numbers.
+
+    Done here because the histogram can then be filled at once, without an image of Lab. All
+    2 ** 24 colours come out as OpenCV's.
+
+    Returns
+    -------
+    parts : ndarray of int32, shape (9, 256)
+        What each level of R, G and B adds to X, then to Y and Z, over white, in
+        1 / (2040 * 4096); half a unit of the next table is in that of R.
+    roots : ndarray of int32
+        The cube root of CIE Lab, linear near 0, by 2040ths, in 1 / 32768.
+    """
+    levels = np.rint(255 * 8 * linear_levels())
+    matrix = np.rint(4096 * TO_XYZ / np.array([[0.950456], [1.0], [1.088754]]))
+    parts = matrix[:, :, None] * levels
+    parts[:, 0] += 2048
+    ratio = np.arange(3072) / (255 * 8)
+    roots = np.where(ratio < 216 / 24389, ratio * 841 / 108 + 16 / 116, np.cbrt(ratio))
+    # In 32 bits, as there, before rounding: it decides two entries.
+    parts = parts.reshape(9, 256).astype(np.int32)
+    return parts, np.rint((32768 * roots).astype(np.float32)).astype(np.int32)

@@ -30,7 +30,8 @@ _scratch = Scratch()
     unit="correlation",
     range=(0.0, 1.0),
     summary="larger of the mirror symmetries, left to right and top to bottom",
-    reference="Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), doi:10.1037/aca0000187",
+    reference="after Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), "
+    "doi:10.1037/aca0000187",
     presets=("lite", "all"),
 )
 def symmetry(image: PreparedImage) -> float:
@@ -39,6 +40,10 @@ def symmetry(image: PreparedImage) -> float:
     Pearson's correlation, over pixels of 8-bit gray, of the left half with the mirrored right
     half, and of the upper with the mirrored lower half (a middle line is left out); the larger
     absolute value of the two.
+
+    Mayer and Landwehr correlate the halves in this way, but in 2018 also move the axis by up to
+    5 % of the side and take the best; here it stays in the middle. The larger of the two
+    directions is our choice; they report both.
 
     As the value is absolute, a negative counts as symmetric. Only the two axes through the
     middle are tried, pixel by pixel: a symmetric thing off the middle, or slightly turned,
@@ -149,11 +154,10 @@ def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
     boxes, side = mask.view(np.uint8), 1
     for size in sizes:
         step = size // side
-        height, width = (-(-length // step) * step for length in boxes.shape)
-        padded = np.zeros((height, width), dtype=np.uint8)
-        padded[: boxes.shape[0], : boxes.shape[1]] = boxes
-        columns = np.maximum.reduce([padded[:, i::step] for i in range(step)])
-        boxes, side = np.maximum.reduce([columns[i::step] for i in range(step)]), size
+        if boxes.shape[0] % step or boxes.shape[1] % step:
+            boxes = np.pad(boxes, [(0, -length % step) for length in boxes.shape])
+        rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
+        boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
         counts.append(int(np.count_nonzero(boxes)))
     return -_slope(np.log(np.array(sizes, dtype=float)), np.log(np.array(counts, dtype=float)))
 
@@ -208,7 +212,7 @@ def spectral_slope(image: PreparedImage) -> float:
         raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
     down, across, ring, weight = _rings(height, width)
     windowed = _scratch.shaped("windowed", gray.shape, np.float32)
-    window(gray, np.float32(gray.mean()), down[:, 0], across[0], windowed)
+    window(gray, np.float32(cv2.sumElems(gray)[0] / gray.size), down[:, 0], across[0], windowed)
     spectrum = fft.rfft2(windowed, overwrite_x=True)
     sums = np.zeros(len(weight))
     parts = spectrum.view(np.float32).reshape(height, -1, 2)

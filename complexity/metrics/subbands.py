@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
 from complexity.metrics.clutter import ROSENHOLTZ, Variant, lab_planes
+from complexity.metrics.scratch import Scratch
 from complexity.registry import UndefinedMetric, metric
 
 Floats = NDArray[np.float32]
@@ -22,6 +24,7 @@ FLAT_CHROMA = 0.008
 #: A subband that spans less than this share of its channel's span is rounding error.
 FLAT_BAND = 1e-5
 SMALLEST = 1 << (SCALES + 2)
+_scratch = Scratch()
 
 
 @metric(
@@ -98,61 +101,83 @@ def entropy_of_subbands(image: PreparedImage, variant: Variant = "published") ->
     if min(height, width) < SMALLEST:
         raise UndefinedMetric(f"needs {SMALLEST} pixels a side, has {width} × {height}")
     luma, *chroma = lab_planes(image, variant)
-    total = _mean_entropy(luma, 0.0)
-    for plane in chroma:
-        total += CHROMA_WEIGHT * _mean_entropy(plane, FLAT_CHROMA)
+    total = sum(_mean_entropies([luma], 0.0))
+    total += CHROMA_WEIGHT * sum(_mean_entropies(chroma, FLAT_CHROMA))
     return total / (1 + 2 * CHROMA_WEIGHT)
 
 
-def _mean_entropy(plane: Floats, flat: float) -> float:
-    from scipy import fft
+def _mean_entropies(planes: list[Floats], flat: float) -> list[float]:
+    """Mean entropy of the subbands of one plane or two; constant planes are left out."""
+    spans = [float(np.ptp(plane)) for plane in planes]
+    # Planes of equal span, so that neither drowns the other; the mean costs digits.
+    rest = [
+        (plane - plane.mean()) / np.float32(span)
+        for plane, span in zip(planes, spans, strict=True)
+        if span > flat
+    ]
+    if not rest:
+        return []
+    # A complex transform does two real ones at a time: of two planes with one filter each
+    # time, or of one plane with two filters.
+    height, width = planes[0].shape
+    whole = _scratch.shaped("whole", (height, width, 2), np.float32)
+    whole[..., 0] = rest[0]
+    whole[..., 1] = rest[1] if len(rest) == 2 else 0
+    cv2.dft(whole, dst=whole)
+    entropies: list[list[float]] = [[] for _ in rest]
+    for part in _filters(height, width):
+        here = whole if part.rows is None else whole[np.ix_(part.rows, part.columns)]
+        masks = part.masks
+        if len(rest) == 2:
+            for mask in masks:
+                found = _band_pair(here, mask, None, part.odd)
+                for mine, entropy in zip(entropies, found, strict=True):
+                    mine.append(entropy)
+        else:
+            for first in range(0, len(masks), 2):
+                pair = masks[first : first + 2]
+                found = _band_pair(here, pair[0], pair[1] if len(pair) == 2 else None, part.odd)
+                entropies[0] += found[: len(pair)]
+    return [float(np.mean(mine)) for mine in entropies]
 
-    span = float(np.ptp(plane))
-    if span <= flat:
-        return 0.0
-    # The mean has no part in any entropy but costs digits.
-    spectrum = fft.rfft2(plane - plane.mean())
-    entropies = []
-    for part in _filters(*plane.shape):
-        here = spectrum if part.rows is None else spectrum[part.rows, : part.columns]
-        if part.odd:
-            here = here * np.complex64(1j)
-        for masks in part.masks:
-            bands = fft.irfft2(here * masks, s=part.shape, overwrite_x=True)
-            entropies += [_entropy(band, span) for band in bands]
-    return float(np.mean(entropies))
 
+def _band_pair(spectrum: Floats, one: Floats, two: Floats | None, odd: bool) -> list[float]:
+    """Entropies of the real and of the imaginary part of a filtered spectrum's inverse."""
+    from complexity.metrics.subbands_kernels import extremes, filtered, pair_entropies
 
-def _entropy(band: Floats, span: float) -> float:
-    from complexity.metrics.clutter_kernels import histogram_entropy
-
-    low, high = float(band.min()), float(band.max())
-    if high - low <= FLAT_BAND * span:
-        return 0.0
-    bins = int(np.ceil(np.sqrt(band.size)))
-    return float(histogram_entropy(band.reshape(-1), low, (bins - 1) / (high - low), bins))
+    height, width = spectrum.shape[:2]
+    band = _scratch.shaped("band", (height, width, 2), np.float32)
+    nothing = np.empty((0, 0), dtype=np.float32)
+    filtered(spectrum, one, nothing if two is None else two, odd, band)
+    cv2.dft(band, dst=band, flags=cv2.DFT_INVERSE)
+    values = band.reshape(-1)
+    low, high = extremes(values)
+    bins = int(np.ceil(np.sqrt(height * width)))
+    # The inverse is not scaled: everything is larger by the number of places.
+    counts = high - low > FLAT_BAND * height * width
+    per_unit = np.where(counts, (bins - 1) / np.where(counts, high - low, 1), 0)
+    found = pair_entropies(values, low, per_unit.astype(np.float32), bins)
+    return [float(found[i]) if counts[i] else 0.0 for i in range(2)]
 
 
 @dataclass(frozen=True)
 class _Filters:
-    """Filters that make bands of one size: rows and columns of the spectrum, then masks.
+    """Filters that make bands of one size, for the rows and columns of the spectrum they need.
 
-    No rows are all of them; masks of `odd` filters go with the imaginary unit. Small masks
-    lie together, large ones apart, for speed.
+    No rows are all of them; masks of `odd` filters go with the imaginary unit.
     """
 
-    shape: tuple[int, int]
     rows: NDArray[np.intp] | None
-    columns: int
+    columns: NDArray[np.intp]
     masks: list[Floats]
     odd: bool
 
 
-@lru_cache(maxsize=8)  # images of one set tend to have few sizes; 2.5 MB each
+@lru_cache(maxsize=8)  # images of one set tend to have few sizes; 5 MB each
 def _filters(height: int, width: int) -> list[_Filters]:
-    """Make the steerable pyramid's filters of order 3 for ``rfft2``'s layout."""
+    """Make the steerable pyramid's filters of order 3, for spectra from frequency 0 on."""
     y = 2 * np.fft.fftfreq(height).astype(np.float32)[:, None]
-    x = 2 * np.fft.rfftfreq(width).astype(np.float32)[None]
+    x = 2 * np.fft.fftfreq(width).astype(np.float32)[None]
     radius = np.hypot(x, y)
     radius[0, 0] = radius[0, 1]
     octave = np.log2(radius)
@@ -160,23 +185,26 @@ def _filters(height: int, width: int) -> list[_Filters]:
         ((np.cos(angle) * x + np.sin(angle) * y) / radius) ** 3
         for angle in (np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS).astype(np.float32)
     ]
-    shape, rows, columns = (height, width), np.arange(height), x.shape[1]
-    filters = [_Filters(shape, None, columns, [_high(octave)[None]], odd=False)]
+    rows, columns = np.arange(height), np.arange(width)
+    filters = [_Filters(None, columns, [_high(octave)], odd=False)]
     low = _low(octave)
     for scale in range(1, SCALES + 1):
         band = low * _high(octave + scale)
-        masks = [(band * direction)[None] for direction in directions]
-        if scale > 1:
-            masks = [np.concatenate(masks)]
-        filters.append(_Filters(shape, rows if scale > 1 else None, columns, masks, odd=True))
-        shape = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
-        inner = np.fft.fftfreq(shape[0], 1 / shape[0]).astype(np.intp) % len(rows)
-        rows, columns = rows[inner], shape[1] // 2 + 1
-        octave, low = octave[inner, :columns], low[inner, :columns]
-        directions = [direction[inner, :columns] for direction in directions]
+        masks = [np.ascontiguousarray(band * direction) for direction in directions]
+        filters.append(_Filters(rows if scale > 1 else None, columns, masks, odd=True))
+        inner_y, inner_x = (_inner((length + 1) // 2) % length for length in octave.shape)
+        rows, columns = rows[inner_y], columns[inner_x]
+        inner = np.ix_(inner_y, inner_x)
+        octave, low = octave[inner], low[inner]
+        directions = [direction[inner] for direction in directions]
         low = low * _low(octave + scale)
-    filters.append(_Filters(shape, rows, columns, [low[None]], odd=False))
+    filters.append(_Filters(rows, columns, [np.ascontiguousarray(low)], odd=False))
     return filters
+
+
+def _inner(length: int) -> NDArray[np.intp]:
+    """Frequencies of a line of some length, in cycles, in the order of its spectrum."""
+    return np.fft.fftfreq(length, 1 / length).round().astype(np.intp)
 
 
 def _high(octave: Floats) -> Floats:

@@ -1,0 +1,111 @@
+"""Shrinking by area averaging: OpenCV's values, from Pillow's own memory.
+
+Pillow keeps the pixels of an RGB image in 4 bytes each. Averaging them from there spares taking
+the image out, which costs as much as the averaging, and lets the colours of a pixel be worked
+on side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.compiling import compiled
+
+Array = NDArray[Any]
+
+
+@lru_cache(maxsize=64)
+def shares(length: int, shorter: int) -> tuple[Array, Array]:
+    """Say which places make up each place of a shorter line, and with which weights.
+
+    As OpenCV computes them, in its order.
+
+    Parameters
+    ----------
+    length, shorter : int
+        Places before and after.
+
+    Returns
+    -------
+    place : ndarray of int64, shape (n, shorter)
+        The first, second, ... old place of each new one.
+    weight : ndarray of float32, shape (n, shorter)
+        Their weights; 0 where there are fewer than n.
+    """
+    scale = 1.0 / (shorter / length)
+    entries: list[list[tuple[int, float]]] = []
+    for new in range(shorter):
+        start = new * scale
+        end = start + scale
+        cell = min(scale, length - start)
+        last = min(math.floor(end), length - 1)
+        whole = min(math.ceil(start), last)
+        found = [(old, 1.0 / cell) for old in range(whole, last)]
+        if whole - start > 1e-3:
+            found.insert(0, (whole - 1, (whole - start) / cell))
+        if end - last > 1e-3:
+            found.append((last, min(end - last, 1.0, cell) / cell))
+        entries.append(found)
+    most = max(len(found) for found in entries)
+    place = np.zeros((most, shorter), dtype=np.int64)
+    weight = np.zeros((most, shorter), dtype=np.float32)
+    for new, found in enumerate(entries):
+        place[:, new] = found[-1][0]
+        for i, (old, part) in enumerate(found):
+            place[i, new], weight[i, new] = old, part
+    return place, weight
+
+
+@compiled
+def average(
+    pixels: Array, rows: Array, weight_y: Array, columns: Array, weight_x: Array, out: Array
+) -> None:
+    """Shrink pixels of 4 bytes, shape (H, W) of uint32, to `out`, shape (h, w, 3).
+
+    Rows and columns, and their weights, are from `shares`. The bytes are R, G, B from the
+    lowest on.
+    """
+    height, width = out.shape[:2]
+    across, total = np.empty((3, width), dtype=np.float32), np.empty((3, width), dtype=np.float32)
+    last = -1
+    for y in range(height):
+        for i in range(len(rows)):
+            part = weight_y[i, y]
+            if part == 0:
+                continue
+            if rows[i, y] != last:
+                last = rows[i, y]
+                across[:] = 0
+                for j in range(len(columns)):
+                    _add(pixels[last], columns[j], weight_x[j], across[0], across[1], across[2])
+            for c in range(3):
+                source, target = across[c], total[c]
+                if i == 0:
+                    for x in range(width):
+                        target[x] = source[x] * part
+                else:
+                    for x in range(width):
+                        target[x] += source[x] * part
+        for c in range(3):
+            source = total[c]
+            for x in range(width):
+                source[x] = np.rint(source[x])
+        for x in range(width):
+            for c in range(3):
+                out[y, x, c] = np.uint8(total[c, x])
+
+
+@compiled
+def _add(pixels: Array, place: Array, weight: Array, red: Array, green: Array, blue: Array) -> None:
+    """Add pixels of some places, times their weights."""
+    low = np.uint32(255)
+    for x in range(len(red)):
+        pixel, part = pixels[place[x]], weight[x]
+        red[x] += np.float32(np.int32(pixel & low)) * part
+        green[x] += np.float32(np.int32((pixel >> np.uint32(8)) & low)) * part
+        blue[x] += np.float32(np.int32((pixel >> np.uint32(16)) & low)) * part
