@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import IO, Any
@@ -123,12 +123,17 @@ class _Reader:
 
     def items(self) -> Iterator[Any]:
         """Go through a list."""
+        for _ in self.places():
+            yield self.value()
+
+    def places(self) -> Iterator[None]:
+        """Go through a list; the caller takes each element before the next place."""
         self._take("[")
         if self.peek() == "]":
             self._at += 1
             return
         while True:
-            yield self.value()
+            yield None
             if self._take(",]") == "]":
                 return
 
@@ -169,3 +174,85 @@ class _Reader:
         read = self._file.read(max(_CHUNK, len(kept)))
         self._ended = not read
         self._text, self._at = kept + read, 0
+
+
+def list_items(path: Path) -> Iterator[Any]:
+    """Read the elements of a file that is one JSON list; memory is that of one element.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    object
+        The elements, in order.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not a JSON list, or is cut off.
+    """
+    for place, value in walk(path, lambda place: place == ()):
+        if place == ():
+            raise InputError(f"{path}: not a JSON list; is format right?")
+        if isinstance(place[-1], int):
+            yield value
+        else:
+            raise InputError(f"{path}: not a JSON list; is format right?")
+
+
+Place = tuple[str | int, ...]
+
+
+def walk(path: Path, enter: Callable[[Place], bool]) -> Iterator[tuple[Place, Any]]:
+    """Read a JSON file, or several values one after another, and descend where asked to.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    enter : callable
+        Gets the place of an object or list: the keys and positions that lead to it, ``()`` for
+        the outermost. Where it says False, the value is read as a whole.
+
+    Yields
+    ------
+    (tuple, object)
+        The place of each value that was not descended into, and the value. Of several values
+        one after another each starts anew at ``()``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not JSON, or is cut off.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            reader = _Reader(file)
+            while reader.peek():
+                yield from _descend(reader, (), enter)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a JSON file in UTF-8; fetch it again") from None
+    except JSONDecodeError as error:
+        raise InputError(
+            f"{path}: damaged or cut off ({error.msg} near character {reader.passed:,}); "
+            "fetch the file again"
+        ) from None
+
+
+def _descend(
+    reader: _Reader, place: Place, enter: Callable[[Place], bool]
+) -> Iterator[tuple[Place, Any]]:
+    opening = reader.peek()
+    if opening == "{" and enter(place):
+        for key in reader.fields():
+            yield from _descend(reader, (*place, key), enter)
+    elif opening == "[" and enter(place):
+        for position, _ in enumerate(reader.places()):
+            yield from _descend(reader, (*place, position), enter)
+    else:
+        yield place, reader.value()

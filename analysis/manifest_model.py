@@ -72,17 +72,21 @@ class Taken(Block):
 
     column: Text | None = Field(None, description="the file's column")
     file_name: Text | None = Field(
-        None, description="regular expression searched in the file's name, with a group named so"
+        None,
+        description="regular expression searched in the file's name (with a / in it: in the whole "
+        "path), with a group named so",
+    )
+    metadata: Text | None = Field(
+        None, description="logs: what the run says under this key; dots lead inwards"
     )
 
     @model_validator(mode="after")
     def _just_one(self) -> Taken:
-        given = [
-            name for name in ("column", "value", "file_name") if getattr(self, name) is not None
-        ]
+        ways = ("column", "value", "file_name", "metadata")
+        given = [name for name in ways if getattr(self, name) is not None]
         if len(given) != 1:
             raise _problem(
-                "give just one of column, value and file_name"
+                "give just one of column, value, file_name and metadata"
                 + (f", not {' and '.join(given)}" if given else "")
             )
         return self
@@ -124,7 +128,9 @@ class Entry(Block):
     """What result files and latency files have in common."""
 
     path: Text = Field(description="file or glob, relative to data_root")
-    format: str = Field("table", description="reader: table")
+    format: str = Field(
+        "table", description="reader: table, or the tool that wrote the log (docs/import.md)"
+    )
     k: TakenNumber = Field(TakenNumber(column="k"), description="number of active experts")
     model: TakenText = Field(TakenText(column="model"), description="name of the model")
     columns: dict[str, Text] = Field(
@@ -153,6 +159,21 @@ class Entry(Block):
 class ResultsEntry(Entry):
     """Per-k results: one file, or several of one layout."""
 
+    metric: Text | None = Field(
+        None,
+        description="logs: the metric that is the score; none: score the predictions by `scorer`",
+    )
+    filter: Text | None = Field(None, description="lm-eval: the filter whose rows are taken")
+    percent: bool = Field(False, description="logs: the scores are percent")
+    match: Text = Field(
+        "sample_id",
+        description="logs: what their sample is in our samples: a column, or row for the place "
+        "in the file, from 0",
+    )
+    repeats: bool = Field(
+        False, description="logs: several of one model and k are true repeats, numbered in order"
+    )
+
     @field_validator("format")
     @classmethod
     def _known_format(cls, value: str) -> str:
@@ -166,7 +187,22 @@ class ResultsEntry(Entry):
 
         apart = ("k", "model")
         self._check_columns(tuple(n for n in RESULTS.names if n not in apart), apart)
+        if self.format != "table":
+            self._check_log_columns()
+        else:
+            for name in ("metric", "filter", "percent", "match", "repeats"):
+                if name in self.model_fields_set:
+                    raise _problem("is for logs; for a table name columns", name)
         return self
+
+    def _check_log_columns(self) -> None:
+        for name in self.columns:
+            if name not in ("sample_id", "prediction"):
+                raise _problem(
+                    "of a log only sample_id and prediction can be named; its score is named by "
+                    "'metric'",
+                    f"columns.{name}",
+                )
 
 
 class PhaseColumns(Block):

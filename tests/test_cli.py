@@ -42,7 +42,7 @@ def table(study: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "demo", "run", "check", "measure", "fit", "shift", "metrics"]
+    "command", ["", "demo", "run", "check", "measure", "import", "fit", "shift", "metrics"]
 )
 def test_help_can_be_followed(command: str) -> None:
     result = optik(*command.split(), "--help")

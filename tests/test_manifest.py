@@ -124,7 +124,7 @@ def test_design_example_is_understood(tmp_path: Path) -> None:
         (("name: tiny", "name: tiny\nresults: [{path: r.csv, k: {value: 0}}]"), "line 3: "
          "results[0].k.value: must be greater than or equal to 1, not the number 0"),
         (("name: tiny", "name: tiny\nresults: [{path: r.csv, k: {}}]"), "line 3: results[0].k: "
-         "give just one of column, value and file_name"),
+         "give just one of column, value, file_name and metadata"),
         (("name: tiny", "name: tiny\nresults: [{path: r.csv, k: {file_name: 'k([0-9]+)'}}]"),
          "line 3: results[0].k.file_name: 'k([0-9]+)' has no group named 'k'; mark the part to "
          "take, such as (?P<k>"),

@@ -13,6 +13,10 @@ from analysis.frames import name_rows, texts
 from analysis.join_unknown import refuse_unknown_file
 from analysis.results import latency as latency_table
 from analysis.results import table
+from analysis.results.latency_logs import LATENCY_LOG_READERS, read_latency_log
+from analysis.results.log_frames import LOG_READERS, match, read_log
+from analysis.results.log_sets import LogSet
+from analysis.results.logs import Problem, refuse
 from analysis.schemas import LATENCY, RESULTS, TableSchema
 from analysis.scoring import score as score_by
 from analysis.validation import RowNamer, as_text, check, convert, repeated_keys
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from analysis.manifest import Study
     from analysis.manifest_model import Entry, LatencyEntry, ResultsEntry
 
-RESULT_READERS: dict[str, Callable[[Path, ResultsEntry, str], pd.DataFrame]] = {"table": table.read}
+RESULT_READERS: dict[str, Callable[[Path, ResultsEntry, str], pd.DataFrame]] = {
+    "table": table.read,
+    **{name: lambda path, entry, where: read_log(path, entry, where).frame for name in LOG_READERS},
+}
 """Format of a manifest's `results` to its reader.
 
 A reader gets a file, the manifest's entry and the entry's place for messages. It returns our
@@ -31,7 +38,13 @@ columns, unchecked, rows in file order and the index the row's place in the file
 """
 LATENCY_READERS: dict[
     str, Callable[[Path, LatencyEntry, str], tuple[pd.DataFrame, dict[str, int]]]
-] = {"table": latency_table.read}
+] = {
+    "table": latency_table.read,
+    **{
+        name: lambda path, entry, where: (read_latency_log(path, entry, where).frame, {})
+        for name in LATENCY_LOG_READERS
+    },
+}
 """The same for `latency`; a reader also counts the rows of each phase it left out."""
 
 
@@ -72,11 +85,19 @@ def read_results(
     rows: list[RowNamer] = []
     files: list[Path] = []
     notes: list[str] = []
+    logs = LogSet()
     for number, entry in enumerate(study.manifest.results):
         place = ("results", number)
         for path in study.files(entry.path, *place, "path"):
             where = study.at(*place)
-            frame = RESULT_READERS[entry.format](path, entry, where)
+            if entry.format in LOG_READERS:
+                if samples is None:
+                    from analysis.datasets import read_samples
+
+                    samples = read_samples(study)
+                frame = _matched_log(path, entry, where, study, samples, logs, notes)
+            else:
+                frame = RESULT_READERS[entry.format](path, entry, where)
             frame = _defaults(frame, study, path, notes)
             unscored = np.zeros(len(frame), dtype=bool)
             if "score" not in frame.columns and "sample_id" in frame.columns:
@@ -135,7 +156,13 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
     for number, entry in enumerate(study.manifest.latency):
         place = ("latency", number)
         for path in study.files(entry.path, *place, "path"):
-            frame, left = LATENCY_READERS[entry.format](path, entry, study.at(*place))
+            if entry.format in LATENCY_LOG_READERS:
+                log = read_latency_log(path, entry, study.at(*place))
+                frame = log.frame
+                left: dict[str, int] = {}
+                _strict(log.problems, study, path, notes)
+            else:
+                frame, left = LATENCY_READERS[entry.format](path, entry, study.at(*place))
             if left:
                 phases = [f"{phase} ({rows:,} rows)" for phase, rows in left.items()]
                 notes.append(
@@ -155,6 +182,32 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
             frames.append(frame)
             files.append(path)
     return _together(frames, files, rows, LATENCY), tuple(notes)
+
+
+def _matched_log(
+    path: Path,
+    entry: ResultsEntry,
+    where: str,
+    study: Study,
+    samples: pd.DataFrame,
+    logs: LogSet,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Read a log, strictly; rows of unknown samples are left for the join to count."""
+    log = read_log(path, entry, where)
+    _strict(log.problems, study, path, notes)
+    matched = match(log.frame, samples, entry, path, where)
+    frame = matched.frame
+    _strict(logs.add(path, log, frame, entry.repeats), study, path, notes)
+    notes.extend(f"{study.label(path)}: {item.what}" for item in matched.problems)
+    if entry.repeats:
+        frame = frame.assign(repeat=logs.repeats(frame))
+    return frame
+
+
+def _strict(problems: Sequence[Problem], study: Study, path: Path, notes: list[str]) -> None:
+    refuse(problems)
+    notes.extend(f"{study.label(path)}: {item.what}" for item in problems)
 
 
 def _theirs(entry: Entry) -> dict[str, str]:

@@ -1,0 +1,297 @@
+"""Logs that go wrong: each is refused with what, where and how to mend it, or left out and said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from log_files import LOGS, lines, lm_row, lmms_row
+from openpyxl import Workbook
+from tiny_study import tiny
+
+import analysis
+from analysis.results.importing import Imported, import_logs
+from complexity.errors import InputError
+
+KS = {"k": "file:k(?P<k>[0-9]+)", "model": "m"}
+
+
+def logs(folder: Path, ks: tuple[int, ...] = (1, 2), n: int = 4, **more: Any) -> list[Path]:
+    return [
+        lines(
+            folder / f"k{k}_samples_t.jsonl", [lmms_row(i, "1", "1", 1.0, **more) for i in range(n)]
+        )
+        for k in ks
+    ]
+
+
+def refused(*arguments: Any, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        import_logs(*arguments, **{**KS, **options})
+    return str(caught.value)
+
+
+def lenient(*arguments: Any, **options: Any) -> Imported:
+    return import_logs(*arguments, lenient=True, **{**KS, **options})
+
+
+def test_other_prompts_at_another_k(tmp_path: Path) -> None:
+    one, two = logs(tmp_path)
+    rows = [lmms_row(i, "1", "1", 1.0, input=f"Shortly: question {i}") for i in range(4)]
+    lines(two, rows)
+    said = refused("lmms-eval", [one, two])
+    assert f"{two}: other prompts than in {one} for 4 of 4 samples: 0, 1, 2, 3" in said
+    assert "evaluate every k with the same task, template and few-shot examples" in said
+
+
+def test_other_right_answers_at_another_k(tmp_path: Path) -> None:
+    one, two = logs(tmp_path)
+    lines(two, [lmms_row(i, "9", "1", 1.0) for i in range(4)])
+    assert "other right answers than in" in refused("lmms-eval", [one, two])
+
+
+def test_another_task_version(tmp_path: Path) -> None:
+    files = []
+    for k, version in ((1, 1.0), (2, 2.0)):
+        folder = tmp_path / f"k{k}"
+        files.append(
+            lines(folder / "samples_t_2026-11-01T12-00-00.jsonl", [lm_row(0, "1", "1", 1.0)])
+        )
+        run = {"versions": {"t": version}, "configs": {"t": {}}}
+        (folder / "results_2026-11-01T12-00-00.json").write_text(json.dumps(run))
+    said = refused("lm-eval", files, k="file:/k(?P<k>[0-9]+)/")
+    assert f"{files[1]}: task version t 2.0, but t 1.0 in {files[0]}" in said
+    assert "evaluate every k with one version of the task" in said
+
+
+def test_the_same_k_twice(tmp_path: Path) -> None:
+    one = logs(tmp_path / "a", ks=(4,))
+    two = logs(tmp_path / "b", ks=(4,))
+    said = refused("lmms-eval", [*one, *two])
+    assert f"{two[0]}: m at k = 4 is in {one[0]} already; correct the k of one of them" in said
+    assert "--repeats" in said
+
+
+def test_a_k_missing_for_some_samples(tmp_path: Path) -> None:
+    one = logs(tmp_path, ks=(1,))
+    two = logs(tmp_path, ks=(2,), n=2)
+    said = refused("lmms-eval", [*one, *two])
+    assert "m at k = 2: 2 of 4 samples that another k has are missing: 2, 3; evaluate them" in said
+    frame, problems = lenient("lmms-eval", [*one, *two])
+    assert len(frame) == 6
+    assert [item.level for item in problems] == ["note", "note", "problem"]
+
+
+def test_a_document_twice(tmp_path: Path) -> None:
+    path = lines(tmp_path / "k1.jsonl", [lmms_row(i, "1", "1", 1.0) for i in (0, 1, 2, 1)])
+    said = refused("lmms-eval", [path])
+    assert f"{path}: doc_id '1' more than once ('1' in row 2, row 4)" in said
+    assert "a task with several filters" in said
+    frame, _ = lenient("lmms-eval", [path])
+    assert frame["sample_id"].tolist() == ["0", "2"]
+
+
+def test_a_half_written_last_line(tmp_path: Path) -> None:
+    (path,) = logs(tmp_path, ks=(1,))
+    with open(path, "a") as handle:
+        handle.write('{"doc_id": 4, "target": "1", "filtered_')
+    said = refused("lmms-eval", [path])
+    assert f"{path}: the last line (line 5) is half-written; let the evaluation finish" in said
+    frame, problems = lenient("lmms-eval", [path])
+    assert len(frame) == 4
+    assert "the last line (line 5) is half-written" in str(problems[0])
+
+
+def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
+    (path,) = logs(tmp_path, ks=(1,))
+    text = path.read_text().splitlines()
+    path.write_text("\n".join([text[0], "{oops", *text[1:]]) + "\n")
+    assert "not a JSON object: line 2; each line must be one" in refused("lmms-eval", [path])
+    assert len(lenient("lmms-eval", [path]).frame) == 4
+
+
+def test_scores_in_percent(tmp_path: Path) -> None:
+    path = lines(tmp_path / "k1.jsonl", [lmms_row(0, "1", "1", 100.0), lmms_row(1, "1", "2", 0.0)])
+    said = refused("lmms-eval", [path])
+    assert "exact_match reaches 100, and scores are in [0, 1]; if it is percent, say so" in said
+    low = lines(tmp_path / "b" / "k1.jsonl", [lmms_row(0, "1", "1", 1.0)])
+    assert "no exact_match is above 1" in refused("lmms-eval", [low], percent=True)
+
+
+def test_a_score_out_of_every_range(tmp_path: Path) -> None:
+    path = lines(tmp_path / "k1.jsonl", [lmms_row(0, "1", "1", 1400.0)])
+    assert "score" in refused("lmms-eval", [path])
+
+
+def test_several_metrics_and_several_filters() -> None:
+    log = sorted((LOGS / "lm-eval").glob("k4/samples_count_*"))
+    said = refused("lm-eval", log, k="4")
+    assert "rows of several filters (strict-match, flexible-extract); name one" in said
+    said = refused("lm-eval", log, k="4", filter="strict")
+    assert "no filter 'strict'" in said
+    assert "strict-match, flexible-extract" in said
+
+
+def test_several_metrics(tmp_path: Path) -> None:
+    path = lines(tmp_path / "k1.jsonl", [lmms_row(0, "1", "1", 1.0, anls=0.5)])
+    said = refused("lmms-eval", [path])
+    assert "several metrics (exact_match, anls); name the one that is the score" in said
+    assert import_logs("lmms-eval", [path], metric="anls", **KS).frame["score"].tolist() == [0.5]
+    assert "no metric 'anl' (did you mean 'anls'?)" in refused("lmms-eval", [path], metric="anl")
+
+
+def test_k_is_never_guessed(tmp_path: Path) -> None:
+    (path,) = logs(tmp_path, ks=(1,))
+    said = refused("lmms-eval", [path], k=None)
+    assert f"{path}: no column 'k'; say in --k where it is: --k 4, --k 'file:" in said
+    said = refused("lmms-eval", [path], k="metadata:config.k")
+    assert "the run says no text or whole number under 'config.k'" in said
+    assert "it says nothing" in said
+    said = refused("lmms-eval", [path], k="four")
+    assert said.startswith("--k four: a whole number is expected")
+    twice = lines(tmp_path / "k8" / "k1.jsonl", [lmms_row(0, "1", "1", 1.0)])
+    said = refused("lmms-eval", [twice], k="file:(/|^)k(?P<k>[0-9]+)")
+    assert "finds '1', '8' in" in said
+    assert "make it find one k only" in said
+
+
+def test_predictions_for_another_split(tmp_path: Path) -> None:
+    study = tiny(tmp_path, latency=None)  # right answers 2, red, 7
+    path = lines(
+        tmp_path / "k1.jsonl",
+        [lmms_row(i, word, word, 1.0) for i, word in enumerate(["7", "2", "red"] * 3)],
+    )
+    said = refused("lmms-eval", [path], study=study, match="row")
+    assert "6 rows are of no sample of the study: 3, 4, 5, 6, 7 and 1 more" in said
+    assert "is it a log of another split" in said
+
+
+def test_right_answers_of_other_samples(tmp_path: Path) -> None:
+    words = ["2", "red", "7", "dog", "blue", "9"]
+    rows = "".join(f"s{i},a.png,what?,{word},count,1\n" for i, word in enumerate(words))
+    header = "sample_id,image_id,question,answers,question_type,n_objects\n"
+    study = tiny(tmp_path, {"samples.csv": header + rows}, latency=None)
+    right = [lmms_row(i, word, word, 1.0) for i, word in enumerate(words)]
+    path = lines(tmp_path / "k1.jsonl", right)
+    assert len(import_logs("lmms-eval", [path], study=study, match="row", **KS).frame) == 6
+    shuffled = [row | {"doc_id": (row["doc_id"] + 1) % 6} for row in right]
+    path = lines(tmp_path / "k1.jsonl", shuffled)
+    said = refused("lmms-eval", [path], study=study, match="row")
+    assert "6 of 6 right answers in the log are not those of the sample it is matched with" in said
+    assert "s1 ('2', samples 'red')" in said
+    assert "it is of another split or order" in said
+
+
+def test_ids_that_match_nothing(tmp_path: Path) -> None:
+    study = tiny(tmp_path, latency=None)
+    (path,) = logs(tmp_path, ks=(1,))
+    said = refused("lmms-eval", [path], study=study, match="question")
+    assert "samples' column 'question' has 'how many?' more than once" in said
+    assert "no column 'doc_hash'" in refused("lmms-eval", [path], study=study, match="doc_hash")
+    with_hash = tmp_path / "h"
+    rows = "sample_id,image_id,question,answers,doc_hash\n001,a.png,a?,1,x\n002,a.png,b?,1,y\n"
+    study = tiny(with_hash, {"samples.csv": rows}, latency=None)
+    said = refused(
+        "lmms-eval", [path], study=study, match="doc_hash", columns={"sample_id": "doc_hash"}
+    )
+    assert "none of its 4 sample ids" in said
+    assert "is in samples' doc_hash ('x', 'y')" in said
+
+
+def test_samples_match_by_hash(tmp_path: Path) -> None:
+    rows = "sample_id,image_id,question,answers,doc_hash\n001,a.png,a?,1,x\n002,a.png,b?,1,y\n"
+    study = tiny(tmp_path, {"samples.csv": rows}, latency=None)
+    found = [lmms_row(9, "1", "1", 1.0, doc_hash="y"), lmms_row(8, "1", "1", 0.0, doc_hash="x")]
+    path = lines(tmp_path / "k1.jsonl", found)
+    frame, _ = import_logs(
+        *("lmms-eval", [path]),
+        study=study,
+        match="doc_hash",
+        columns={"sample_id": "doc_hash"},
+        **KS,
+    )
+    assert frame["sample_id"].tolist() == ["002", "001"]
+
+
+def test_a_log_in_a_manifest_is_read_strictly(tmp_path: Path) -> None:
+    rows = "".join(json.dumps(lmms_row(i, w, w, 1.0)) + "\n" for i, w in enumerate(["2", "red"]))
+    entry = {
+        "path": "k*.jsonl",
+        "format": "lmms-eval",
+        "k": {"file_name": "k(?P<k>[0-9]+)"},
+        "model": {"value": "m"},
+        "match": "row",
+    }
+    files = {"k1.jsonl": rows, "k2.jsonl": rows}
+    study = tiny(tmp_path, files, results=[entry], latency=None)
+    frame, notes = analysis.read_results(study)
+    assert frame["sample_id"].tolist() == ["001", "002"] * 2
+    assert any("2 of 3 samples matched by row; not in the log: 10" in note for note in notes)
+    study = tiny(tmp_path, files | {"k2.jsonl": rows + '{"doc'}, results=[entry], latency=None)
+    with pytest.raises(InputError, match=r"the last line .line 3. is half-written"):
+        analysis.read_results(study)
+    study = tiny(tmp_path, files, results=[entry, entry], latency=None)
+    with pytest.raises(InputError, match=r"m at k = 1 is in .*k1.jsonl already"):
+        analysis.read_results(study)
+
+
+def sheet(path: Path, rows: list[list[Any]]) -> Path:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_sheet_with_renamed_columns(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "k1.xlsx", [["index", "question", "predictions"], [0, "a?", "1"]])
+    said = refused("vlmevalkit", [path])
+    assert "no column 'prediction' (did you mean 'predictions'?)" in said
+    assert "--column prediction=…" in said
+    frame, _ = import_logs("vlmevalkit", [path], columns={"prediction": "predictions"}, **KS)
+    assert frame["prediction"].tolist() == ["1"]
+    path = sheet(tmp_path / "k2.xlsx", [["id", "prediction"], ["q", "1"]])
+    assert "no column 'index'; its columns are id, prediction" in refused("vlmevalkit", [path])
+    frame, _ = import_logs("vlmevalkit", [path], columns={"sample_id": "id"}, **KS)
+    assert frame["sample_id"].tolist() == ["q"]
+
+
+def test_a_sheet_with_failures_and_empty_cells(tmp_path: Path) -> None:
+    rows = [
+        ["index", "answer", "prediction", "hit"],
+        [0, "1", "1", 1],
+        [1, "2", None, 0],
+        [2, "3", "Failed to obtain answer via API.", 0],
+    ]
+    path = sheet(tmp_path / "k1.xlsx", rows)
+    assert "1 predictions say 'Failed to obtain answer': row 3" in refused("vlmevalkit", [path])
+    frame, problems = lenient("vlmevalkit", [path], metric="hit")
+    assert frame["score"].tolist() == [1.0, 0.0]
+    assert frame["prediction"].tolist() == ["1", ""]
+    assert any("1 empty predictions" in str(item) for item in problems)
+
+
+def test_a_sheet_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "k1.xlsx"
+    path.write_bytes(b"PK\x03\x04 cut off")
+    assert "cannot be read as a sheet" in refused("vlmevalkit", [path])
+    path = tmp_path / "k1.pkl"
+    path.write_bytes(b"")
+    assert "end in .xlsx, .tsv or .json" in refused("vlmevalkit", [path])
+
+
+def test_wrong_requests(tmp_path: Path) -> None:
+    assert "unknown format 'lmms' (did you mean 'lmms-eval'?)" in refused("lmms", ["x"])
+    assert "no such file" in refused("lmms-eval", [tmp_path / "none.jsonl"])
+    assert "no logs to import" in refused("lmms-eval", [])
+    (path,) = logs(tmp_path, ks=(1,))
+    assert "--device is for latencies" in refused("lmms-eval", [path], device="cpu")
+    assert "--match needs the samples of a study" in refused("lmms-eval", [path], match="row")
+    assert "--scorer soft: unknown" in refused("lmms-eval", [path], scorer="soft")
+    empty = tmp_path / "k2.jsonl"
+    empty.write_text("")
+    assert "no rows in it" in refused("lmms-eval", [empty])
+    other = lines(tmp_path / "k3.jsonl", [{"id": 1, "reply": "x"}])
+    assert "no field 'doc_id'" in refused("lmms-eval", [other])
