@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.checking import inspect
     from analysis.datasets import object_counts, read_samples
-    from analysis.join import join
+    from analysis.joining import join
     from analysis.latency import by_item, mean_latency
     from analysis.latency_models import fit_latency
     from analysis.manifest import Study, load_study
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from complexity.errors import InputError
 
 # Imported where first used: a notebook that only reads a manifest should not wait for
-# statsmodels.
+# statsmodels. No name here may be a module of this package: the module, once imported, would
+# stand in its place.
 _HOMES = {
     "InputError": "complexity.errors",
     "RunResult": "analysis.pipeline",
@@ -39,7 +40,7 @@ _HOMES = {
     "fit": "analysis.mixed",
     "fit_latency": "analysis.latency_models",
     "inspect": "analysis.checking",
-    "join": "analysis.join",
+    "join": "analysis.joining",
     "load_study": "analysis.manifest",
     "mean_latency": "analysis.latency",
     "object_counts": "analysis.datasets",

@@ -12,9 +12,9 @@ import pandas as pd
 from analysis.counts import Annotated, annotated, study_detector
 from analysis.datasets import by_image, read_samples
 from analysis.frames import read_as
-from analysis.join import join
 from analysis.join_report import LINES, counted
 from analysis.join_unknown import spelling
+from analysis.joining import join
 from analysis.manifest import Study, verify_checksums
 from analysis.results import read_latency, read_results
 from analysis.schemas import COMPLEXITY

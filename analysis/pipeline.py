@@ -14,7 +14,7 @@ import pandas as pd
 from analysis import stages
 from analysis.counts import annotated, study_detector
 from analysis.datasets import read_samples
-from analysis.join import check_results
+from analysis.joining import check_results
 from analysis.manifest import Study, load_study, verify_checksums
 from analysis.record import Record, code_fingerprint, versions
 from analysis.results import read_latency, read_results

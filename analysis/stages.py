@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from analysis import tables
 from analysis.datasets import by_image
-from analysis.join import join
+from analysis.joining import join
 from analysis.manifest import Study
 from analysis.optimum.multiplicity import METHOD as ADJUSTED_BY
 from analysis.optimum.multiplicity import holm

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import analysis
 import complexity
 from analysis.cli import app
-from analysis.join import join
+from analysis.joining import join
 from analysis.results.importing import import_logs
 from analysis.tables import RESULTS, check
 from complexity.files import to_json

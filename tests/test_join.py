@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.datasets import object_counts, read_samples
-from analysis.join import Joined, check_results, join
+from analysis.joining import Joined, check_results, join
 from analysis.manifest import load_study
 from analysis.results import read_latency, read_results
 from complexity.errors import InputError

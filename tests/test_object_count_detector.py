@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import complexity
 from analysis.checking import inspect
 from analysis.cli import app
-from analysis.join import join
+from analysis.joining import join
 from analysis.manifest import load_study
 from complexity.detector import open_detector
 from complexity.detector_input import choose_size, letterbox, read_input

@@ -363,3 +363,8 @@ def test_the_shipped_study_is_left_alone(finished: tuple[Path, Path, analysis.Ru
         "samples.parquet",
     }
     assert pq.read_table(manifest.parent / "images.parquet").num_rows == 60
+
+
+def test_no_public_name_gives_way_to_a_module() -> None:
+    modules = {path.stem for path in Path(analysis.__path__[0]).iterdir()}
+    assert not modules & set(analysis.__all__)
