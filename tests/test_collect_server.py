@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from server_faults import FaultyServer, question_of
 
-from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
 from analysis.collection.endpoints import parse_endpoints, probe
 from analysis.collection.server import (
     Connection,
@@ -25,6 +24,7 @@ from analysis.collection.server import (
     checked_url,
     data_url,
 )
+from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
 from complexity.errors import InputError
 from complexity.image import UnreadableImage
 

@@ -455,7 +455,7 @@ def _read(events: Iterator[tuple[str, float]], start: float) -> Reply:
     if total is None:
         raise RequestFailed("the stream ended without an answer")
     return Reply(
-        "".join(texts),
+        _whole_text(texts),
         times[0] if times else None,
         total,
         tuple(times),
@@ -463,6 +463,12 @@ def _read(events: Iterator[tuple[str, float]], start: float) -> Reply:
         _count(usage.get("completion_tokens")),
         finish,
     )
+
+
+def _whole_text(pieces: list[str]) -> str:
+    """Join pieces of text; halves of a character meet, one that stays alone is replaced."""
+    joined = "".join(pieces)
+    return joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _count(value: Any) -> int | None:

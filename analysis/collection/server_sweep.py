@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
 from analysis.collection.endpoints import Endpoint, check_template, probe, served
 from analysis.collection.log import Log
+from analysis.collection.request import Outputs
 from analysis.collection.server import Timeouts, chat_body, data_url
-from analysis.collection.server_tables import Collected, beside, write_tables
+from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
+from analysis.collection.server_tables import Collected, write_tables
 from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
     from analysis.manifest import Study
+
+Progress = Callable[[str, int, int], Any]
 
 _REMEDY = "finish that one with its own options, give another -o, or remove the file"
 
@@ -107,7 +109,7 @@ class Asking:
 
 def collect_from_servers(
     study: Study, servers: Servers, out: Path, *, model: str | None = None,
-    device: str = "server", asking: Asking | None = None, progress: bool = True,
+    device: str = "server", asking: Asking | None = None, progress: Progress | None = None,
 ) -> Collected:  # fmt: skip
     """Ask every question at every k, and write results and latencies.
 
@@ -129,8 +131,9 @@ def collect_from_servers(
         What it runs on, in the latency table.
     asking : Asking, optional
         How the questions are put.
-    progress : bool
-        Show a bar on standard error.
+    progress : callable, optional
+        Given a name, a total and what is done already, returns a context manager with an
+        `update(n)`.
 
     Returns
     -------
@@ -144,8 +147,8 @@ def collect_from_servers(
     """
     from analysis.datasets import read_samples
 
-    asking = asking or Asking()
-    _check(servers, asking, out)
+    asking, outputs = asking or Asking(), Outputs.beside(out)
+    _check(servers, asking)
     samples = read_samples(study)
     seed = study.manifest.seed if asking.seed is None else asking.seed
     chosen = _chosen(study, samples, asking.samples, seed)
@@ -154,7 +157,7 @@ def collect_from_servers(
             k: probe(k, url, model=servers.model, key=servers.key, timeouts=asking.timeouts)
             for k, url in sorted(servers.urls.items())
         }
-        name = model or _common_name(endpoints.values(), servers)
+        name = model or servers.model or _common_name(endpoints.values(), servers)
         request = {
             "from": "servers",
             "model": name,
@@ -167,9 +170,9 @@ def collect_from_servers(
             "device": device,
             "seed": seed,
         }
-        log = stack.enter_context(Log(beside(out, ".log.jsonl"), request, _REMEDY))
+        log = stack.enter_context(Log(outputs.log, request, _REMEDY))
         plan = plan_jobs(chosen, servers.all_k, asking.repeats, seed, asking.instruction)
-        sweep = _Sweep(study, asking, seed, log, servers.key, len(plan), progress)
+        sweep = _Sweep(study, asking, seed, log, servers.key, len(plan), progress or _silent)
         if servers.template is None:
             sweep.run(plan, endpoints)
         else:
@@ -188,7 +191,7 @@ def collect_from_servers(
                         for k in sorted({job.k for job in block})
                     }  # fmt: skip
                     sweep.run(block, started)
-        return write_tables(study, chosen, plan, log, request, out)
+        return write_tables(study, chosen, plan, log, request, outputs)
 
 
 def plan_jobs(
@@ -228,7 +231,7 @@ class _Sweep:
 
     def __init__(
         self, study: Study, asking: Asking, seed: int, log: Log, key: str | None, total: int,
-        progress: bool,
+        progress: Progress,
     ) -> None:  # fmt: skip
         self._asking, self._seed, self._log, self._key = asking, seed, log, key
         self._images = _Images(study.image_source().read)
@@ -243,8 +246,6 @@ class _Sweep:
 
     def run(self, jobs: Sequence[Job], endpoints: Mapping[int, Endpoint]) -> None:
         """Ask what is not answered yet."""
-        from tqdm import tqdm
-
         left = self.left(jobs)
         if not left:
             return
@@ -259,16 +260,11 @@ class _Sweep:
             }
         )
         self._warm(left, endpoints)
-        with tqdm(
-            total=self._total,
-            initial=len(self._had),
-            unit="answer",
-            disable=None if self._progress else True,
-            file=sys.stderr,
-        ) as bar:
+        with self._progress("answers", self._total, len(self._had)) as bar:
             for outcome in self._ask(left, endpoints, self._order, self._asking.concurrency):
                 self._keep(outcome)
-                bar.update()
+                if outcome.reply is not None:
+                    bar.update(1)
 
     def _warm(self, jobs: Sequence[Job], endpoints: Mapping[int, Endpoint]) -> None:
         """Ask each server something first: its first request loads and compiles."""
@@ -356,9 +352,7 @@ def _blocks(servers: Servers, seed: int) -> list[set[int]]:
     return [{int(k)} for k in np.random.default_rng([seed, 0xB1]).permutation(ks)]
 
 
-def _check(servers: Servers, asking: Asking, out: Path) -> None:
-    if out.suffix.lower() not in (".parquet", ".csv"):
-        raise InputError(f"-o {out}: give a file named .parquet or .csv")
+def _check(servers: Servers, asking: Asking) -> None:
     if servers.template is not None:
         if servers.urls:
             raise InputError("give --endpoint or --serve, not both")
@@ -376,7 +370,7 @@ def _check(servers: Servers, asking: Asking, out: Path) -> None:
     for option, value in (
         ("--repeats", asking.repeats),
         ("--concurrency", asking.concurrency),
-        ("--max-tokens", asking.max_tokens),
+        ("--max-new-tokens", asking.max_tokens),
         ("--tries", asking.patience.tries),
     ):
         if value < 1:
@@ -391,7 +385,7 @@ def _common_name(endpoints: Any, servers: Servers) -> str:
             if servers.template is not None
             else f"the servers do not agree on a name ({listing(n or 'none' for n in names)})"
         )
-        raise InputError(f"--model: {why}; give the name that the tables shall have")
+        raise InputError(f"--name: {why}; give the name that the tables shall have")
     return names[0]
 
 
@@ -399,3 +393,12 @@ def _fingerprint(samples: pd.DataFrame) -> str:
     """Tell one set of questions from another."""
     rows = samples[["sample_id", "image_id", "question"]].to_numpy(dtype=object).tolist()
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+class _Silence:
+    def update(self, n: int) -> None:
+        """Show nothing."""
+
+
+def _silent(name: str, total: int, initial: int) -> Any:
+    return nullcontext(_Silence())

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.collection.server_asking import Job
 from analysis.collection.log import Log
 from analysis.collection.provenance import versions
+from analysis.collection.request import Outputs
+from analysis.collection.server_asking import Job
 from analysis.scoring import score
 from analysis.tables import LATENCY, RESULTS, write_table
 from complexity.files import atomic_path, write_json
@@ -47,7 +48,7 @@ class Collected:
 
 def write_tables(
     study: Study, samples: pd.DataFrame, jobs: Sequence[Job], log: Log, request: Mapping[str, Any],
-    out: Path,
+    outputs: Outputs,
 ) -> Collected:  # fmt: skip
     """Write what a finished sweep found.
 
@@ -63,8 +64,8 @@ def write_tables(
         What became of it.
     request : mapping
         What was asked for; `model` and `device` go into the tables.
-    out : Path
-        The results table; the others lie beside it.
+    outputs : Outputs
+        Where the tables go.
 
     Returns
     -------
@@ -82,16 +83,16 @@ def write_tables(
         failed[tuple(record[name] for name in _KEY)] = record
     had = [answers[key] for key in wanted if key in answers]
     lost = [failed[key] for key in wanted if key not in answers]
-    common = {"dataset": study.name, "run": out.stem, "model": request["model"]}
+    common = {"dataset": study.name, "run": outputs.results.stem, "model": request["model"]}
     results, scoring = _results(study, samples, had, common)
     latency = _latency(had, common | {"device": request["device"]})
     failures = pd.DataFrame(
         [common | {name: r[name] for name in (*_KEY, "tries", "error")} for r in lost]
     )
-    failure_file, provenance = beside(out, ".failures.csv"), beside(out, ".provenance.json")
+    failure_file = outputs.results.with_name(f"{outputs.results.stem}.failures.csv")
     files = []
     if had:
-        files = [out, beside(out, f".latency{out.suffix}")]
+        files = [outputs.results, outputs.latency]
         results = write_table(results, files[0], RESULTS)
         latency = write_table(latency, files[1], LATENCY)
     if lost:
@@ -103,7 +104,7 @@ def write_tables(
     sessions = list(log.of("session"))
     notes = (*scoring, *_notes(sessions, had, lost))
     write_json(
-        provenance,
+        outputs.provenance,
         {
             "request": request,
             "sessions": sessions,
@@ -116,12 +117,7 @@ def write_tables(
             "versions": versions(),
         },
     )
-    return Collected(results, latency, failures, notes, (*files, provenance))
-
-
-def beside(out: Path, ending: str) -> Path:
-    """Name a file beside the results table."""
-    return out.with_name(out.stem + ending)
+    return Collected(results, latency, failures, notes, (*files, outputs.provenance))
 
 
 def _results(
