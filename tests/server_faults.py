@@ -19,7 +19,7 @@ def question_of(body: dict[str, Any]) -> str:
 class FaultyServer:
     """Answers ``answer`` in two pieces, unless `behave` (request number, body) says otherwise.
 
-    fine | status N | drop | stall | truncate | malformed | error | silent-finish | empty | later N
+    fine | status N | drop | stall | truncate | malformed | error | odd | silent-finish | empty
     """
 
     def __init__(
@@ -103,6 +103,8 @@ class FaultyServer:
                     self.chunk(b'data: {"choices": [\n\n')
                 if what == "error":
                     self.event({"error": {"message": "out of memory", "code": 500}})
+                if what == "odd":
+                    self.event({"choices": ["text"]})
                 if what == "drop":
                     self.close_connection = True
                     return

@@ -14,17 +14,11 @@ import pytest
 from PIL import Image
 from server_faults import FaultyServer, question_of
 
-from analysis.collection.endpoints import parse_endpoints, probe
-from analysis.collection.server import (
-    Connection,
-    Reply,
-    RequestFailed,
-    Timeouts,
-    chat_body,
-    checked_url,
-    data_url,
-)
+from analysis.collection.endpoints import command_for, parse_endpoints, probe
+from analysis.collection.server import Connection, Timeouts
 from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
+from analysis.collection.server_request import chat_body, checked_url, data_url
+from analysis.collection.server_stream import Reply, RequestFailed
 from complexity.errors import InputError
 from complexity.image import UnreadableImage
 
@@ -108,6 +102,7 @@ def test_a_stream_that_says_it_is_done_is_whole_without_a_reason() -> None:
         ("stall", "silent", False),
         ("malformed", "not JSON", False),
         ("error", "out of memory", False),
+        ("odd", "not a chat completion", True),
         ("status 500", "HTTP 500 .*no 0", False),
         ("status 429", "HTTP 429", False),
         ("status 400", "HTTP 400", True),
@@ -191,21 +186,16 @@ def test_waits_double_up_to_a_limit_with_a_jitter_that_repeats() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_no_more_requests_are_in_flight_than_allowed(concurrency: int) -> None:
-    with FaultyServer() as server:
-        server.gate.clear()
-        stream = ask_all(
-            jobs(12),
-            {1: probe(1, server.url)},
-            lambda job, endpoint: body(),
-            concurrency=concurrency,
-            timeouts=Timeouts(silence=20),
-        )
-        waiting = threading.Timer(0.3, server.gate.set)  # meanwhile as many arrive as may
-        waiting.start()
-        found = list(stream)
-        waiting.join()
-    assert len(found) == 12
+def test_as_many_requests_are_in_flight_as_allowed_and_no_more(concurrency: int) -> None:
+    together = threading.Barrier(concurrency)
+
+    def behave(n: int, sent: dict[str, object]) -> str:
+        together.wait(20)  # nobody is answered before so many are there
+        return "fine"
+
+    with FaultyServer(behave) as server:
+        found = outcomes(server, 12, concurrency=concurrency, timeouts=Timeouts())
+    assert all(outcome.reply is not None and outcome.tries == 1 for outcome in found)
     assert server.most == concurrency
     assert sorted(outcome.order for outcome in found) == list(range(12))
 
@@ -273,6 +263,12 @@ def test_endpoints_are_read() -> None:
     found = parse_endpoints(["4=http://a:8004/v1/", "1=https://b/x/v1/chat/completions"])
     assert found == {1: "https://b/x/v1", 4: "http://a:8004/v1"}
     assert checked_url("http://a", "x") == "http://a"
+
+
+def test_a_command_is_filled_in_word_by_word() -> None:
+    template = r"serve 'a model' --port {port} --over {{\"text\":{{\"experts\":{k}}}}}"
+    made = command_for(template, 4, 8004)
+    assert made == ["serve", "a model", "--port", "8004", "--over", '{"text":{"experts":4}}']
 
 
 @pytest.mark.parametrize(

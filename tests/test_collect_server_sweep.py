@@ -193,6 +193,22 @@ def test_a_finished_sweep_asks_nothing_and_writes_the_same(tmp_path: Path) -> No
             collect_from_servers(study, servers_at(found), out, asking=other)
 
 
+def test_questions_that_cannot_be_scored_are_refused_before_any_is_asked(tmp_path: Path) -> None:
+    rows = b"sample_id,image_id,question,answers\na,i0.png,what?,[]\n"
+    study = load_study(server_study(tmp_path, **{"samples.csv": rows}))
+    with three() as found, pytest.raises(InputError, match=r"no answer to score by \(a\)"):
+        collect_from_servers(study, servers_at(found), tmp_path / "o.csv", asking=ASKING)
+
+
+def test_an_image_that_is_not_there_fails_alone(tmp_path: Path) -> None:
+    study = load_study(server_study(tmp_path))
+    (tmp_path / "images" / "i2.png").unlink()
+    with three() as found:
+        done = collect_from_servers(study, servers_at(found), tmp_path / "o.csv", asking=ASKING)
+    assert set(done.failures["sample_id"]) == {"s2", "s5"} and len(done.results) == 12
+    assert done.failures["error"].str.contains("i2.png").all()
+
+
 def test_a_part_of_the_questions_is_the_same_part_again(tmp_path: Path) -> None:
     study = load_study(server_study(tmp_path, questions=12, images=6))
     asked = []

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis.collection import keeper
-from analysis.collection.server import Connection, RequestFailed, Timeouts, checked_url
+from analysis.collection.server import Connection, Timeouts
+from analysis.collection.server_request import checked_url
+from analysis.collection.server_stream import RequestFailed
 from complexity.errors import InputError, listing
 
 Basis = Literal["reported", "logged", "claimed"]
@@ -208,6 +210,30 @@ def check_template(template: str) -> None:
         raise InputError("--serve: the command is empty")
 
 
+def command_for(template: str, k: int, port: int) -> list[str]:
+    """Fill a command template in.
+
+    Parameters
+    ----------
+    template : str
+        Split as a shell splits words, then ``{k}`` and ``{port}`` are filled in.
+    k, port : int
+        What goes there.
+
+    Returns
+    -------
+    list of str
+        Program and arguments.
+
+    Raises
+    ------
+    InputError
+        See `check_template`.
+    """
+    check_template(template)
+    return [word.format(k=k, port=port) for word in shlex.split(template)]
+
+
 def free_port() -> int:
     """Return a port on loopback that nothing listens on."""
     with socket.socket() as probe_socket:
@@ -244,9 +270,8 @@ def served(
         See `check_template` and `probe`; or it ended or was not ready in time, with the last
         lines that it printed.
     """
-    check_template(template)
     port = free_port()
-    command = [word.format(k=k, port=port) for word in shlex.split(template)]
+    command = command_for(template, k, port)
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="optik-server-") as folder:
         printed = Path(folder) / "log.txt"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from analysis.collection.endpoints import Endpoint
-from analysis.collection.server import Connection, Reply, RequestFailed, Timeouts
+from analysis.collection.server import Connection, Timeouts
+from analysis.collection.server_stream import Reply, RequestFailed
 from complexity.errors import InputError
 
 #: Questions in a row that find no server, each after all its tries, before the sweep stops.
@@ -136,8 +137,8 @@ def ask_all(
     endpoints : mapping of int to Endpoint
         By k.
     body : callable
-        Spells a request; called in the asking thread. `OSError`, `ValueError` and
-        `UnreadableImage` become the job's error.
+        Spells a request; called in the asking thread. `OSError`, `ValueError`,
+        `UnreadableImage` and `InputError` become the job's error.
     concurrency : int
         Requests in flight, over all servers.
     patience, timeouts
@@ -190,7 +191,11 @@ def ask_all(
     working = len(threads)
     try:
         while working:
-            item = shared.done.get()
+            try:
+                # Not for ever: on Windows Ctrl-C does not reach a thread that waits so.
+                item = shared.done.get(timeout=0.5)
+            except queue.Empty:
+                continue
             if item is None:
                 working -= 1
             elif isinstance(item, BaseException):
@@ -212,7 +217,7 @@ def _one(
     draw = random.Random(f"{seed}/{job.sample_id}/{job.k}/{job.repeat}")
     try:
         spelled = body(job, endpoint)
-    except (OSError, ValueError, UnreadableImage) as error:
+    except (OSError, ValueError, UnreadableImage, InputError) as error:
         return Outcome(job, order, 0, None, f"no question to put: {error}")
     for attempt in range(1, patience.tries + 1):
         try:

@@ -20,8 +20,9 @@ import pandas as pd
 from analysis.collection.endpoints import Endpoint, check_template, probe, served
 from analysis.collection.log import Log
 from analysis.collection.request import Outputs
-from analysis.collection.server import Timeouts, chat_body, data_url
+from analysis.collection.server import Timeouts
 from analysis.collection.server_asking import Job, Outcome, Patience, ask_all
+from analysis.collection.server_request import chat_body, data_url
 from analysis.collection.server_tables import Collected, write_tables
 from complexity.errors import InputError, listing
 
@@ -150,6 +151,12 @@ def collect_from_servers(
     asking, outputs = asking or Asking(), Outputs.beside(out)
     _check(servers, asking)
     samples = read_samples(study)
+    none = samples.loc[samples["answers"].str.len() == 0, "sample_id"]
+    if len(none):
+        raise InputError(
+            f"{study.shown}: {len(none):,} questions have no answer to score by ({listing(none)}); "
+            f"give answers, or leave these questions out"
+        )
     seed = study.manifest.seed if asking.seed is None else asking.seed
     chosen = _chosen(study, samples, asking.samples, seed)
     with ExitStack() as stack:
