@@ -11,7 +11,10 @@ import torch
 import transformers as hf
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-WORDS = "how many what colour is the shape ? red blue green one two three left right yes no".split()
+WORDS = (
+    *("how", "many", "what", "colour", "is", "the", "shape", "?", "red", "blue", "green", "one"),
+    *("two", "three", "left", "right", "yes", "no"),
+)
 SPECIAL = (
     *("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<|image_start|>", "<|image_end|>"),
     *("<|img_thumbnail|>", "<video>", "<|video_start|>", "<|video_end|>", "<audio>"),

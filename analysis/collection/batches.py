@@ -50,23 +50,24 @@ class Questions:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._rows = self.samples.set_index("sample_id")[["image_id", "question"]]
+        rows = self.samples[["sample_id", "image_id", "question"]].itertuples(index=False)
+        self._rows = {str(row[0]): (str(row[1]), str(row[2])) for row in rows}
 
     def prepare(self, ids: Sequence[str]) -> list[Asked]:
         """Make the prompts of some questions; those without a readable image are set aside."""
         asked: list[Asked] = []
         image_id, pixels = None, None
         for sample_id in ids:
-            row = self._rows.loc[sample_id]
+            wanted, question = self._rows[sample_id]
             try:
-                if image_id != row["image_id"]:
-                    image_id, pixels = None, decode(self.images.read(row["image_id"]))
-                    image_id = row["image_id"]
+                if image_id != wanted:
+                    image_id, pixels = None, decode(self.images.read(wanted))
+                    image_id = wanted
             except (InputError, OSError, UnreadableImage) as error:
-                self.skipped[sample_id] = f"{row['image_id']}: {error}"
+                self.skipped[sample_id] = f"{wanted}: {error}"
                 continue
             assert pixels is not None
-            asked.append(Asked(sample_id, self.prompter.encode(str(row["question"]), pixels)))
+            asked.append(Asked(sample_id, self.prompter.encode(question, pixels)))
         return asked
 
     def batches(self, ids: Sequence[str], size: int, pending: set[str]) -> Iterator[list[Asked]]:

@@ -55,7 +55,7 @@ class Request:
     seed: int = 0
 
     def identity(self) -> dict[str, Any]:
-        """What a sweep must have in common with the one that it goes on with."""
+        """Return what a sweep must have in common with the one that it goes on with."""
         kept = ("name", "ks", "samples", "longest", "batch", "timed", "repeats", "instruction")
         return {key: getattr(self, key) for key in (*kept, "seed")}
 

@@ -159,10 +159,10 @@ def _whole(value: object) -> bool:
 
 
 def _router(name: str, module: Any, holder: Any, attribute: str) -> Router:
-    n = None
+    n: int | None = None
     for source in (module, getattr(module, "config", None)):
         for key in _COUNTS:
-            value = getattr(source, key, None)
+            value: Any = getattr(source, key, None)
             value = value[0] if isinstance(value, list | tuple) and value else value
             if n is None and _whole(value):
                 n = int(value)
@@ -174,8 +174,8 @@ def _router(name: str, module: Any, holder: Any, attribute: str) -> Router:
 
 def _group_limit(module: Any, n: int | None) -> int | None:
     """Return experts within the groups that a token may use: beyond it, masked ones are picked."""
-    groups = getattr(module, "n_group", None) or getattr(module, "num_group", None)
-    allowed = getattr(module, "topk_group", None)
+    groups: Any = getattr(module, "n_group", None) or getattr(module, "num_group", None)
+    allowed: Any = getattr(module, "topk_group", None)
     if n and _whole(groups) and _whole(allowed) and groups > 1:
         return int(allowed) * (n // int(groups))
     return None

@@ -27,9 +27,9 @@ def dispatched(model: Any) -> Iterator[dict[str, set[int]]]:
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            index = kwargs.get("top_k_index", args[1] if len(args) > 1 else None)
-            chosen = index is not None and not index.is_floating_point()
-            seen[name].add(int(index.shape[-1]) if chosen else 0)
+            index: Any = kwargs.get("top_k_index", args[1] if len(args) > 1 else None)
+            none = index is None or index.is_floating_point()
+            seen[name].add(0 if none else int(index.shape[-1]))
 
         return hook
 
@@ -89,8 +89,8 @@ def verify_width(
                 for name, widths in wrong.items()
             ]
             raise InputError(
-                f"{kind} ignores k: set to {k}, {listing(said, shown=2)}; results would be labelled "
-                "with a k that never was, so this model is refused"
+                f"{kind} ignores k: set to {k}, {listing(said, shown=2)}; results would "
+                "be labelled with a k that never was, so this model is refused"
             )
         counts[k] = len(ran)
     return counts
