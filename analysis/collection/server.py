@@ -21,6 +21,7 @@ from analysis.collection.server_stream import (
     SHOWN,
     Reply,
     RequestFailed,
+    acknowledge_at_once,
     events,
     pieces,
     plain,
@@ -181,6 +182,7 @@ class Connection:
         self._socket.settimeout(self.timeouts.silence)
         try:
             connection.request(method, self._root + path, body=body, headers=headers)
+            acknowledge_at_once(self._socket)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -76,6 +77,19 @@ class Reply:
         return None if self.ttft_ms is None else self.total_ms - self.ttft_ms
 
 
+def acknowledge_at_once(sock: socket.socket) -> None:
+    """Let the next bytes be acknowledged as they arrive, where the system can (Linux).
+
+    Servers that gather small writes (Nagle's algorithm) hold a token back until the one before is
+    acknowledged, and systems put that off by 40 ms or more: tokens would come late, in bunches.
+    The setting does not last; it is made before every read.
+    """
+    option = getattr(socket, "TCP_QUICKACK", None)
+    if option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
 def pieces(
     response: http.client.HTTPResponse, deadline: float, sock: socket.socket | None
 ) -> Iterator[bytes]:
@@ -87,6 +101,7 @@ def pieces(
             raise RequestFailed("the answer took too long")
         if sock is not None and sock.fileno() >= 0:
             sock.settimeout(min(left, sock.gettimeout() or left))
+            acknowledge_at_once(sock)
         try:
             piece = response.read1(65536)
         except TimeoutError as error:
