@@ -98,6 +98,7 @@ def collect(
             samples=samples,
             repeats=1 if repeats is None else repeats,
             concurrency=concurrency,
+            warmup=warm_up,
             seed=seed,
             patience=Patience(tries=tries),
             timeouts=Timeouts(silence=timeout, whole=5 * timeout),

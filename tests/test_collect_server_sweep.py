@@ -88,6 +88,14 @@ def test_an_image_goes_before_its_question_with_the_instruction_after(tmp_path: 
         assert server.bodies[-1]["cache_prompt"] is False and server.bodies[-1]["top_k"] == 1
 
 
+def test_vllm_is_kept_from_answering_out_of_its_prompt_cache(tmp_path: Path) -> None:
+    study = load_study(server_study(tmp_path))
+    with three(owned_by="vllm") as found:
+        collect_from_servers(study, servers_at(found), tmp_path / "o.csv", asking=ASKING)
+    salts = [body["cache_salt"] for server in found.values() for body in server.bodies]
+    assert len(set(salts)) == len(salts) == 18
+
+
 def test_every_question_has_its_own_random_order_of_k() -> None:
     samples = pd.DataFrame(
         {"sample_id": [f"s{n}" for n in range(60)], "image_id": "a", "question": "q"}
@@ -244,6 +252,7 @@ def test_a_key_is_sent_and_kept_out_of_every_file(
         (["--endpoint", "1=http://127.0.0.1:9"], "k = 1, http.*no connection"),
         (["--endpoint", "1=http://127.0.0.1:9", "--k", "1,2"], "no --endpoint for k = 2"),
         (["--endpoint", "1=http://127.0.0.1:9", "--concurrency", "0"], "--concurrency: 0"),
+        (["--endpoint", "1=http://127.0.0.1:9", "--warm-up=-1"], "--warm-up: -1"),
         (["--endpoint", "1=http://h", "--api-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY is not set"),
         (["--serve", "serve {k} {port}", "--model", "m"], "--serve needs the k"),
         (["--serve", "serve {port}", "--k", "1"], r"\{k\} missing"),

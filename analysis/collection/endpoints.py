@@ -243,7 +243,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    template: str, k: int, *, ready_s: float = 600.0, key: str | None = None,
+    template: str, k: int, *, ready_s: float = 1800.0, key: str | None = None,
     model: str | None = None, timeouts: Timeouts | None = None,
 ) -> Iterator[Endpoint]:  # fmt: skip
     """Start a server for one k, wait until it is ready, and end it on leaving.

@@ -62,7 +62,7 @@ class Servers:
     template: str | None = None
     ks: tuple[int, ...] = ()
     together: bool = False
-    ready_s: float = 600.0
+    ready_s: float = 1800.0
     model: str | None = None
     key: str | None = field(default=None, repr=False)
 
@@ -382,6 +382,8 @@ def _check(servers: Servers, asking: Asking) -> None:
     ):
         if value < 1:
             raise InputError(f"{option}: {value} is too few; give 1 or more")
+    if asking.warmup < 0:
+        raise InputError(f"--warm-up: {asking.warmup} is too few; give 0 or more")
 
 
 def _common_name(endpoints: Any, servers: Servers) -> str:
