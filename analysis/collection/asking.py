@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from analysis.collection.extra import require
 from analysis.collection.loading import Loaded, Place
 from analysis.collection.routers import Router, set_k
 from analysis.collection.vision import VisionOnce
-from complexity.errors import InputError
 
 
 class OutOfMemory(Exception):
@@ -57,11 +56,10 @@ class Live:
 
     def forward(self, batch: Sequence[Asked]) -> Callable[[], object]:
         """Return one pass of some prompts, for looking at what runs."""
-        torch, _ = require()
-        inputs = stacked(batch, self.where.device, self.where.dtype)
 
         def run() -> object:
-            with torch.inference_mode():
+            with _working():
+                inputs = stacked(batch, self.where.device, self.where.dtype)
                 return self.model(**inputs, use_cache=False, logits_to_keep=1)
 
         return run
@@ -92,21 +90,13 @@ class Live:
         OutOfMemory
             At some k; those before it were handed over.
         """
-        torch, _ = require()
-        try:
-            with torch.inference_mode():
-                inputs = stacked(batch, self.where.device, self.where.dtype)
-                vision_ms, replaying = self._encoded(inputs)
-                with replaying:
-                    for k in ks:
-                        set_k(self.model, self.routers, k)
-                        done(k, self._answers(inputs, k, decoder or self.eager), vision_ms)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemory(str(error)) from error
-        except RuntimeError as error:
-            if not _is_memory(error):
-                raise
-            raise OutOfMemory(str(error)) from error
+        with _working():
+            inputs = stacked(batch, self.where.device, self.where.dtype)
+            vision_ms, replaying = self._encoded(inputs)
+            with replaying:
+                for k in ks:
+                    set_k(self.model, self.routers, k)
+                    done(k, self._answers(inputs, k, decoder or self.eager), vision_ms)
 
     def _encoded(self, inputs: Mapping[str, Any]) -> tuple[float, Any]:
         if not self.vision.possible:
@@ -196,7 +186,7 @@ def halving(
 
     Raises
     ------
-    InputError
+    OutOfMemory
         One question alone does not fit.
     """
     rest = list(batch)
@@ -207,15 +197,27 @@ def halving(
         except OutOfMemory as error:
             _free()
             if len(part) == 1:
-                raise InputError(
-                    f"the device has too little memory for one question ({error}); give a smaller "
-                    "k, fewer --max-new-tokens, or --dtype bfloat16"
-                ) from error
+                raise
             limit = len(part) // 2
             said(len(part), limit)
             continue
         rest = rest[len(part) :]
     return limit
+
+
+@contextmanager
+def _working() -> Iterator[None]:
+    """Compute without gradients; whatever says that memory is short becomes `OutOfMemory`."""
+    torch, _ = require()
+    try:
+        with torch.inference_mode():
+            yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(str(error)) from error
+    except RuntimeError as error:
+        if not _is_memory(error):
+            raise
+        raise OutOfMemory(str(error)) from error
 
 
 def _is_memory(error: RuntimeError) -> bool:

@@ -54,8 +54,11 @@ class Decoder(Protocol):
             Most tokens that it has to hold.
         """
 
-    def step(self, k: int, tokens: Any, mask: Any, cache: Any) -> Any:
-        """Return the logits, shape (batch, vocabulary), after one more token of each answer."""
+    def step(self, k: int, tokens: Any, place: int, cache: Any) -> Any:
+        """Return the logits, shape (batch, vocabulary), after one more token of each answer.
+
+        `tokens` has shape (batch, 1) and stands at `place`, counted from 0 at the prompt's first.
+        """
 
 
 class Eager:
@@ -76,11 +79,12 @@ class Eager:
         """Leave the cache to the model."""
         return None
 
-    def step(self, k: int, tokens: Any, mask: Any, cache: Any) -> Any:
-        """Compute one token with the cache that the prefill left."""
-        made = self.model(
-            input_ids=tokens, attention_mask=mask, past_key_values=cache, use_cache=True
-        )
+    def step(self, k: int, tokens: Any, place: int, cache: Any) -> Any:
+        """Compute one token with the cache that the prefill left.
+
+        No mask is given, because nothing is padded; the model places the token behind the cache.
+        """
+        made = self.model(input_ids=tokens, past_key_values=cache, use_cache=True)
         return made.logits[:, -1]
 
 
@@ -131,7 +135,7 @@ def answer(
         Ties between equally likely tokens go to the first.
     """
     torch, _ = require()
-    batch, width = inputs["input_ids"].shape
+    width = int(inputs["input_ids"].shape[1])
     device = inputs["input_ids"].device
     stops = torch.tensor(list(ends) or [-1], device=device)
     cache = decoder.cache(width + longest)
@@ -145,13 +149,12 @@ def answer(
     cache = made.past_key_values
     tokens, logprobs = [chosen], [logprob]
     over = torch.isin(chosen, stops)
-    mask = inputs["attention_mask"]
-    for _ in range(longest - 1):
+    for number in range(longest - 1):
         # Reading `over` waits for the device: a token at a time is what decoding is.
         if bool(over.all()):
             break
-        mask = torch.cat([mask, mask.new_ones((batch, 1))], dim=1)
-        chosen, logprob = _greedy(torch, decoder.step(k, chosen[:, None], mask, cache))
+        logits = decoder.step(k, chosen[:, None], width + number, cache)
+        chosen, logprob = _greedy(torch, logits)
         chosen = torch.where(over, tokens[-1], chosen)
         logprob = torch.where(over, torch.zeros_like(logprob), logprob)
         tokens.append(chosen)

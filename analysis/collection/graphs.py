@@ -38,7 +38,7 @@ class Graphed:
         self.longest = longest
         device = model.device
         self.tokens = self.torch.zeros((1, 1), dtype=self.torch.long, device=device)
-        self.mask = self.torch.zeros((1, longest), dtype=self.torch.long, device=device)
+        self.place = self.torch.zeros((1, 1), dtype=self.torch.long, device=device)
         self.graphs: dict[int, tuple[Any, Any]] = {}
 
     def cache(self, length: int) -> Any:
@@ -48,11 +48,14 @@ class Graphed:
         self.static.reset()
         return self.static
 
-    def step(self, k: int, tokens: Any, mask: Any, cache: Any) -> Any:
+    def step(self, k: int, tokens: Any, place: int, cache: Any) -> Any:
         """Replay k's step on new tokens; the first call for a k captures it."""
         self.tokens.copy_(tokens)
-        self.mask.zero_()
-        self.mask[:, : mask.shape[1]] = mask
+        # Models with positions in three dimensions keep how far an image moved them.
+        moved = getattr(getattr(self.model, "model", None), "rope_deltas", None)
+        self.place.fill_(place)
+        if moved is not None:
+            self.place.add_(moved)
         if k not in self.graphs:
             self.graphs[k] = self._capture()
         graph, logits = self.graphs[k]
@@ -62,7 +65,7 @@ class Graphed:
     def _forward(self) -> Any:
         made = self.model(
             input_ids=self.tokens,
-            attention_mask=self.mask,
+            position_ids=self.place,
             past_key_values=self.static,
             use_cache=True,
         )

@@ -33,8 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "do_rescale": True,
     "rescale_factor": 1 / 255,
     "do_normalize": True,
-    "image_mean": [0.485, 0.456, 0.406],
-    "image_std": [0.229, 0.224, 0.225],
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
 }
 """The processor's own defaults; a model's preprocessor_config.json replaces them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,12 @@ class Prompter:
         # A chat template writes the tokens at the beginning itself.
         more = {"add_special_tokens": False} if self.processor.chat_template else {}
         given: Any = image if self.parts and self._own_pixels else Image.fromarray(image)
-        made = self.processor(
-            images=[given], text=[self.text(question)], return_tensors="pt", **more
-        )
+        with warnings.catch_warnings():
+            # Some processors hand tensors to numpy in a way that it will no longer accept.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            made = self.processor(
+                images=[given], text=[self.text(question)], return_tensors="pt", **more
+            )
         inputs = {n: v for n, v in made.items() if isinstance(v, torch.Tensor)}
         ids = inputs["input_ids"]
         inputs.setdefault("attention_mask", torch.ones_like(ids))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.collection.asking import Live, halving
+from analysis.collection.asking import Live, OutOfMemory, halving
 from analysis.collection.batches import Asked, Questions
 from analysis.collection.decoding import Answers
 from analysis.collection.extra import require
@@ -153,9 +153,15 @@ class _Sweep:
         with k_restored(loaded.model) as routers:
             refuse_impossible(routers, self.request.ks)
             live = Live(loaded, routers, self.where, self.request.longest)
-            self._begin(live, loaded, questions, [i for i in ids if i not in gone])
-            self._answers(live, questions, ids, want - there)
-            self._times(live, questions, clocked, measured)
+            try:
+                self._begin(live, loaded, questions, [i for i in ids if i not in gone])
+                self._answers(live, questions, ids, want - there)
+                self._times(live, questions, clocked, measured)
+            except OutOfMemory as error:
+                raise InputError(
+                    f"the device has too little memory for one question ({error}); give smaller k, "
+                    "fewer --max-new-tokens, or --dtype bfloat16"
+                ) from error
         self.log.append({"kind": "session-end", "time": _now(), **self._state()})
 
     def _plan(self) -> tuple[list[str], list[str]]:
