@@ -74,7 +74,7 @@ while True:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         main()
     start = log.stat().st_size if log.exists() else 0
-    goal = start + rng.randrange(1, 4000)
+    goal = start + rng.randrange(1, 8000)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -83,7 +83,7 @@ while True:
             os.kill(child, signal.SIGKILL)
         time.sleep(rng.random() / 300)
     if not os.WIFSIGNALED(status):
-        sys.exit(os.waitstatus_to_exitcode(status) or (0 if killed >= 3 else 9))
+        sys.exit(os.waitstatus_to_exitcode(status) or (0 if killed >= 2 else 9))
     killed += 1
 """
 

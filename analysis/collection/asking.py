@@ -194,7 +194,7 @@ def halving(
         part = rest[:limit]
         try:
             ask(part)
-        except OutOfMemory as error:
+        except OutOfMemory:
             _free()
             if len(part) == 1:
                 raise
