@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from analysis.cli_collect import collect
 from analysis.cli_import import import_
 from analysis.cli_power import power
 from complexity.errors import InputError
@@ -286,6 +287,7 @@ def shift(
         typer.echo(shift_text(answers))
 
 
+app.command()(collect)
 app.command()(power)
 app.command("import")(import_)
 

@@ -143,13 +143,39 @@ def prepare(data: bytes) -> PreparedImage:
     MemoryError
         When there is too little memory to decode it; the file may be whole.
     """
+    return _guarded(data, _prepare)
+
+
+def decode(data: bytes) -> Pixels:
+    """Decode an image file by the image policy, at its own size: what a model is shown.
+
+    Parameters
+    ----------
+    data : bytes
+        See `prepare`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        RGB, upright, over white.
+
+    Raises
+    ------
+    UnreadableImage, MemoryError
+        See `prepare`.
+    """
+    return _guarded(data, _decode)
+
+
+def _guarded(data: bytes, make: Callable[[bytes], Shared]) -> Shared:
+    """Decode, and word whatever is wrong with the file."""
     if not data:
         raise UnreadableImage("empty file (0 bytes)")
     # Pillow warns about odd metadata; what matters for pixels is raised.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _prepare(data)
+            return make(data)
         except UnidentifiedImageError:
             raise UnreadableImage("not an image in a known format") from None
         except Image.DecompressionBombError:

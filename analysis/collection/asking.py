@@ -1,0 +1,231 @@
+"""Ask a live model at every k: batches for accuracy, one question at a time for latency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from analysis.collection.batches import Asked, stacked
+from analysis.collection.clock import Clock
+from analysis.collection.decoding import Answers, Decoder, Eager, answer, end_tokens
+from analysis.collection.extra import require
+from analysis.collection.loading import Loaded, Place
+from analysis.collection.routers import Router, set_k
+from analysis.collection.vision import VisionOnce
+
+
+class OutOfMemory(Exception):
+    """The device has too little memory for this batch."""
+
+
+class Live:
+    """A model with its routers found, ready to answer at any k.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
+    routers : sequence of Router
+        From `k_restored`.
+    where : Place
+        Device and number format.
+    longest : int
+        Most new tokens.
+
+    Attributes
+    ----------
+    vision : VisionOnce
+        How images are encoded once.
+    """
+
+    def __init__(
+        self, loaded: Loaded, routers: Sequence[Router], where: Place, longest: int
+    ) -> None:
+        self.model = loaded.model
+        self.tokenizer = loaded.prompter.processor.tokenizer
+        self.routers = routers
+        self.where = where
+        self.longest = longest
+        self.ends = end_tokens(loaded.model)
+        self.vision = VisionOnce(loaded.model)
+        self.clock = Clock(where.device)
+        self.eager: Decoder = Eager(loaded.model)
+
+    def forward(self, batch: Sequence[Asked]) -> Callable[[], object]:
+        """Return one pass of some prompts, for looking at what runs."""
+
+        def run() -> object:
+            with _working():
+                inputs = stacked(batch, self.where.device, self.where.dtype)
+                return self.model(**inputs, use_cache=False, logits_to_keep=1)
+
+        return run
+
+    def sweep(
+        self,
+        batch: Sequence[Asked],
+        ks: Sequence[int],
+        done: Callable[[int, Answers, float], None],
+        decoder: Decoder | None = None,
+    ) -> None:
+        """Encode the images of a batch once and answer at every k.
+
+        Parameters
+        ----------
+        batch : sequence of Asked
+            Prompts of one shape.
+        ks : sequence of int
+            In the order in which they are run.
+        done : callable
+            Handed each k, its answers and the milliseconds of the vision tower (NaN for a model
+            without a vision step of its own: its prefill then holds it).
+        decoder : Decoder, optional
+            Eager when left out.
+
+        Raises
+        ------
+        OutOfMemory
+            At some k; those before it were handed over.
+        """
+        with _working():
+            inputs = stacked(batch, self.where.device, self.where.dtype)
+            vision_ms, replaying = self._encoded(inputs)
+            with replaying:
+                for k in ks:
+                    set_k(self.model, self.routers, k)
+                    done(k, self._answers(inputs, k, decoder or self.eager), vision_ms)
+
+    def _encoded(self, inputs: Mapping[str, Any]) -> tuple[float, Any]:
+        if not self.vision.possible:
+            return float("nan"), nullcontext()
+        self.clock.wait()
+        start = self.clock.mark()
+        features = self.vision.encode(inputs)
+        stop = self.clock.mark()
+        self.clock.wait()
+        return self.clock.ms(start, stop), self.vision.replaying(features)
+
+    def _answers(self, inputs: Mapping[str, Any], k: int, decoder: Decoder) -> Answers:
+        return answer(
+            self.model,
+            inputs,
+            k,
+            longest=self.longest,
+            ends=self.ends,
+            decoder=decoder,
+            clock=self.clock,
+        )
+
+    def texts(self, answers: Answers) -> list[str]:
+        """Spell answers, without special tokens and blanks around them."""
+        rows = (
+            tokens[:length] for tokens, length in zip(answers.tokens, answers.lengths, strict=True)
+        )
+        return [
+            str(self.tokenizer.decode(row.tolist(), skip_special_tokens=True)).strip()
+            for row in rows
+        ]
+
+    def decoder_for(self, prompts: Sequence[Asked], k: int) -> tuple[Decoder, str]:
+        """Choose how timed answers are decoded.
+
+        On a GPU a CUDA graph, if the model can be captured and gives the eager answer on the
+        first question.
+
+        Returns
+        -------
+        decoder : Decoder
+            The graph's or the eager one.
+        why : str
+            Why it is eager; empty for the graph.
+        """
+        if not self.clock.events:
+            return self.eager, "CUDA graphs need a GPU"
+        from analysis.collection.graphs import Graphed
+
+        width = max(asked.prompt.n_tokens for asked in prompts)
+        found: list[Answers] = []
+        try:
+            graphed = Graphed(self.model, width + self.longest)
+            for decoder in (self.eager, graphed):
+                self.sweep(prompts[:1], [k], lambda k, a, ms: found.append(a), decoder)
+        except Exception as error:  # whatever a model raises that cannot be captured
+            said = " ".join(str(error).split())[:200]
+            return self.eager, f"no CUDA graph: {type(error).__name__}: {said}"
+        if not np.array_equal(found[0].tokens, found[1].tokens):
+            return self.eager, "the CUDA graph answered the first question otherwise than eagerly"
+        return graphed, ""
+
+
+def halving(
+    ask: Callable[[Sequence[Asked]], None],
+    batch: Sequence[Asked],
+    limit: int,
+    said: Callable[[int, int], None],
+) -> int:
+    """Ask a batch, in halves where the memory does not suffice.
+
+    Parameters
+    ----------
+    ask : callable
+        Asks some questions; may raise `OutOfMemory`.
+    batch : sequence of Asked
+        The batch.
+    limit : int
+        Most questions that fitted so far.
+    said : callable
+        Told the size that did not fit and the next one.
+
+    Returns
+    -------
+    int
+        The limit from now on.
+
+    Raises
+    ------
+    OutOfMemory
+        One question alone does not fit.
+    """
+    rest = list(batch)
+    while rest:
+        part = rest[:limit]
+        try:
+            ask(part)
+        except OutOfMemory:
+            _free()
+            if len(part) == 1:
+                raise
+            limit = len(part) // 2
+            said(len(part), limit)
+            continue
+        rest = rest[len(part) :]
+    return limit
+
+
+@contextmanager
+def _working() -> Iterator[None]:
+    """Compute without gradients; whatever says that memory is short becomes `OutOfMemory`."""
+    torch, _ = require()
+    try:
+        with torch.inference_mode():
+            yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(str(error)) from error
+    except RuntimeError as error:
+        if not _is_memory(error):
+            raise
+        raise OutOfMemory(str(error)) from error
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    said = str(error).lower()
+    return "out of memory" in said or "can't allocate memory" in said
+
+
+def _free() -> None:
+    torch, _ = require()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
