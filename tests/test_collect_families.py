@@ -87,6 +87,10 @@ def test_the_tables_go_into_a_manifest(tmp_path: Path) -> None:
     assert results["scorer"].eq("exact").all()
     assert results["logprob"].lt(0).all()
     assert sorted(latency["order"]) == list(range(len(latency)))
+    said: list[str] = []
+    out = str(path.with_name("r.parquet"))
+    collect(study, request(folder), out, device="cpu", say=said.append)
+    assert said == ["everything is collected; the tables are made from the log"]
 
 
 def _text(kind: str) -> Any:

@@ -96,6 +96,7 @@ def load_model(source: str, where: Place, instruction: str = "") -> Loaded:
     torch, transformers = require()
     config = _config(transformers, source)
     refuse_family(config)
+    transformers.utils.logging.disable_progress_bar()
     try:
         model = transformers.AutoModelForImageTextToText.from_pretrained(
             source, dtype=getattr(torch, where.dtype)
@@ -115,7 +116,7 @@ def load_model(source: str, where: Place, instruction: str = "") -> Loaded:
         "revision": getattr(config, "_commit_hash", None),
         "dtype": where.dtype,
         "attention": getattr(model.config, "_attn_implementation", None),
-        "experts": sorted(_experts(model.config)),
+        "experts": _experts(model.config),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     return Loaded(model, load_prompter(source, model.config, instruction), about)
@@ -140,10 +141,13 @@ def _unloadable(source: str, error: Exception) -> InputError:
     return InputError(f"--model {source} cannot be loaded: {said[:400]}")
 
 
-def _experts(config: Any) -> set[str]:
-    """Name how the products of the experts are computed, in the model and its parts."""
-    found = {str(getattr(config, "_experts_implementation", None))}
+def _experts(config: Any) -> dict[str, str]:
+    """Name how the products of the experts are computed, by part of the model."""
+    found: dict[str, str] = {}
+    own = getattr(config, "_experts_implementation", None)
+    if own is not None:
+        found[str(config.model_type)] = str(own)
     for value in vars(config).values():
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             found |= _experts(value)
-    return found - {"None"}
+    return found

@@ -99,7 +99,9 @@ def collect(
     samples = read_samples(study)
     _refuse_unanswerable(study, samples)
     about = {
-        "study": study.hash,
+        "study": study.name,
+        # The questions, not the manifest: naming the tables in it later changes no answer.
+        "questions": _questions(samples),
         "model": model_identity(request.source),
         **request.identity(),
         "device": where.label,
@@ -326,6 +328,14 @@ def _times_of(k: int, answers: Answers, vision_ms: float) -> dict[str, Any]:
     }
 
 
+def _questions(samples: pd.DataFrame) -> str:
+    """Hash what is asked about which image."""
+    from complexity.sources import digest
+
+    rows = samples[["sample_id", "image_id", "question"]].astype(str)
+    return digest(rows.itertuples(index=False, name=None))
+
+
 def _refuse_unanswerable(study: Study, samples: pd.DataFrame) -> None:
     none = samples.loc[samples["answers"].str.len() == 0, "sample_id"]
     if len(none):
@@ -361,6 +371,7 @@ def _provenance(
     plan = next(log.of("plan"))
     return {
         "study": study.name,
+        "manifest_hash": study.hash,
         "request": about | {"warm_up": request.warm_up, "source": request.source},
         "n_asked": len(plan["samples"]),
         "n_timed": len(plan["timed"]),
