@@ -164,7 +164,7 @@ def decode(data: bytes) -> Pixels:
     UnreadableImage, MemoryError
         See `prepare`.
     """
-    return _guarded(data, _decode)
+    return _guarded(data, _decode_whole)
 
 
 def _guarded(data: bytes, make: Callable[[bytes], Shared]) -> Shared:
@@ -220,7 +220,7 @@ def _prepare(data: bytes) -> PreparedImage:
     return PreparedImage(_shrink(made), width, height)
 
 
-def _decode(data: bytes) -> Pixels | PreparedImage:
+def _decode(data: bytes, *, shrink: bool = True) -> Pixels | PreparedImage:
     """Decode to 8-bit sRGB of full size; or straight to the policy's, where that is faster."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
@@ -230,10 +230,16 @@ def _decode(data: bytes) -> Pixels | PreparedImage:
             )
         image.load()
         upright = _UPRIGHT.get(_orientation(image))
-        if upright is None and (small := _shrunk_in_place(image)) is not None:
+        if shrink and upright is None and (small := _shrunk_in_place(image)) is not None:
             return PreparedImage(small, width, height)
         rgb = _to_rgb(image)
     return rgb if upright is None else upright(rgb)
+
+
+def _decode_whole(data: bytes) -> Pixels:
+    made = _decode(data, shrink=False)
+    assert not isinstance(made, PreparedImage)
+    return made
 
 
 def _orientation(image: Image.Image) -> int:

@@ -25,6 +25,7 @@ from PIL import Image
 
 from complexity.image import (
     LONG_SIDE,
+    decode,
     prepare,
     prepare_array,
 )
@@ -330,3 +331,10 @@ def test_arrays_are_checked_and_copied() -> None:
 def test_an_array_and_its_file_agree() -> None:
     pixels = noise(600, 900)
     same(prepare(encode(pixels)), prepare_array(pixels).rgb)
+
+
+def test_a_model_is_shown_the_image_at_its_own_size() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (611, 809, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    assert np.array_equal(decode(file.getvalue()), pixels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,5 +92,8 @@ def complexity_of(study: Study) -> pd.Series:
     from analysis.measuring import measure_sources
 
     metric = study.manifest.analysis.primary.metric
-    frame = measure_sources([study.path], metrics=metric, workers=1)
+    with TemporaryDirectory() as folder:
+        table = Path(folder) / "complexity.parquet"
+        measure_sources([study.path], out=table, metrics=metric, workers=1)
+        frame = pd.read_parquet(table, columns=["image_id", metric])
     return frame.set_index("image_id")[metric].astype(float)
