@@ -222,10 +222,9 @@ holds.
 {rare}
 
 One test at .05 should err in .05. Losses that come image by image and are expected on fewer than
-about 10 images are often not in the data at all; the ridge of one pseudo-answer knows questions,
-not images. So a claim that rests on fewer than 10 images with different answers says little where
-an image can fail as a whole. Optik names such claims where the k named is not itself the most
-accurate one.
+about 10 images are often not in the data at all, and t alone, whose ridge of one pseudo-answer
+knows questions and not images, then named a k wrongly in up to .575 (50 images, 1 point). So
+where fewer than 10 images lose, limits and equivalence do not go below the exact binomial ones.
 """
 
 
