@@ -38,13 +38,12 @@ LITE = {
     "fractal_dimension",
     "jpeg_bpp",
     "msg",
-    "perceived",
     "spectral_slope",
     "symmetry",
     "unique_colors",
     "unique_colors_coarse",
 }
-ALL = CARD | LITE | {"feature_congestion", "subband_entropy"}
+ALL = CARD | LITE | {"feature_congestion", "perceived", "subband_entropy"}
 NAMES = [item.name for item in all_metrics()]
 #: What a constant image has where it is not 0; None is no value.
 CONSTANT = {

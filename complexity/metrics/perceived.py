@@ -88,7 +88,7 @@ _CALIBRATION = read_calibration(_TEXT)
         # With other coefficients the values are others: tables are then measured again.
         "coefficients": hashlib.sha256(_TEXT.encode()).hexdigest()[:16],
     },
-    presets=("lite", "all"),
+    presets=("all",),
 )
 def perceived(image: PreparedImage) -> float:
     """Perceived complexity: a rating that people would give, foretold from cheap features.
