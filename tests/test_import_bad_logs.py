@@ -185,6 +185,28 @@ def test_right_answers_of_other_samples(tmp_path: Path) -> None:
     assert "it is of another split or order" in said
 
 
+def test_right_answers_as_places_among_choices(tmp_path: Path) -> None:
+    """A place (0, 1, ...) must not be taken for the word of another sample."""
+    n = 8
+    table = "".join(f"q{i},a.png,how many?,{i % 4 + 1}\n" for i in range(n))
+    study = tiny(
+        tmp_path, {"samples.csv": f"sample_id,image_id,question,answers\n{table}"}, latency=None
+    )
+    paths = sorted((LOGS / "lm-eval").glob("k4/samples_choose_count_*"))
+    frame, problems = import_logs("lm-eval", paths, study=study, k="4", model="m", match="row")
+    assert frame["sample_id"].tolist() == [f"q{i}" for i in range(n)]
+    assert any("8 of 8 samples matched by row" in str(item) for item in problems)
+    rows = [json.loads(line) for line in paths[0].read_text().splitlines()]
+    bare = lines(tmp_path / "k4.jsonl", [row | {"doc": {"question": "?"}} for row in rows])
+    assert len(import_logs("lm-eval", [bare], study=study, match="row", **KS).frame) == n
+    turned = lines(
+        tmp_path / "k5.jsonl", [row | {"doc_id": (i + 1) % n} for i, row in enumerate(rows)]
+    )
+    assert "8 of 8 right answers in the log" in refused(
+        "lm-eval", [turned], study=study, match="row"
+    )
+
+
 def test_ids_that_match_nothing(tmp_path: Path) -> None:
     study = tiny(tmp_path, latency=None)
     (path,) = logs(tmp_path, ks=(1,))
