@@ -296,6 +296,17 @@ def test_a_sheet_with_failures_and_empty_cells(tmp_path: Path) -> None:
     assert any("1 empty predictions" in str(item) for item in problems)
 
 
+@pytest.mark.parametrize("last", ["1\ty", '"1"\t"y"', "1"])
+def test_a_half_written_last_row(tmp_path: Path, last: str) -> None:
+    """A row without its prediction must not read as an empty one."""
+    path = tmp_path / "k1.tsv"
+    path.write_text(f"index\tanswer\tprediction\n0\tx\tx\n{last}")
+    assert "the last line is half-written" in refused("vlmevalkit", [path])
+    path.write_text('index\tanswer\tprediction\n0\tx\tx\n1\ty\t"two\nlines"')
+    frame, _ = import_logs("vlmevalkit", [path], **KS)
+    assert frame["prediction"].tolist() == ["x", "two\nlines"]
+
+
 def test_a_sheet_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "k1.xlsx"
     path.write_bytes(b"PK\x03\x04 cut off")
