@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
@@ -281,14 +282,31 @@ def _read_parquet(path: Path, columns: list[str] | None) -> pd.DataFrame:
 def _read_delimited(
     path: Path, separator: str, columns: list[str] | None, text: set[str]
 ) -> pd.DataFrame:
+    # All columns are read, because told to read some, pandas is silent about rows that have more
+    # cells than the header, as after an unquoted comma; a first row that has makes it an index.
     with _open_text(path) as handle:
-        frame = pd.read_csv(
-            handle, sep=separator, usecols=columns, dtype=str, keep_default_na=False
-        )
+        try:
+            frame = pd.read_csv(handle, sep=separator, dtype=str, keep_default_na=False)
+        except pd.errors.ParserError as error:
+            found = re.search(r"Expected \d+ fields in line (\d+), saw \d+", str(error))
+            if found is None:
+                raise
+            raise _too_many_cells(path, f"line {found[1]}") from None
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):
+        raise _too_many_cells(path, "the first row")
+    if columns is not None:
+        frame = frame[columns]
     for name in frame.columns:
         if name not in text:
             frame[name] = numbers_if_all(frame[name])
     return frame
+
+
+def _too_many_cells(path: Path, where: str) -> InputError:
+    return InputError(
+        f"{path}: more cells in {where} than the header has columns; put texts that hold the "
+        "separator in double quotes, and end no row with a separator"
+    )
 
 
 def numbers_if_all(values: pd.Series) -> pd.Series:

@@ -15,7 +15,10 @@ _SPELLINGS: dict[str, Callable[[str], str]] = {
     "without a trailing .0": lambda t: t.removesuffix(".0"),
     "if upper and lower case were spelled the same": lambda t: t.casefold(),
 }
-_MEND = "name the right column in columns: {sample_id: …}, or correct the ids"
+_MEND = (
+    "name the right column in columns: {sample_id: …}, say match: row if a log's ids are places, "
+    "or correct the ids"
+)
 
 
 def spelling(theirs: Iterable[str], ours: Iterable[str]) -> str:

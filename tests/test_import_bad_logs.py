@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,28 @@ def test_right_answers_of_other_samples(tmp_path: Path) -> None:
     assert "it is of another split or order" in said
 
 
+def test_right_answers_as_places_among_choices(tmp_path: Path) -> None:
+    """A place (0, 1, ...) must not be taken for the word of another sample."""
+    n = 8
+    table = "".join(f"q{i},a.png,how many?,{i % 4 + 1}\n" for i in range(n))
+    study = tiny(
+        tmp_path, {"samples.csv": f"sample_id,image_id,question,answers\n{table}"}, latency=None
+    )
+    paths = sorted((LOGS / "lm-eval").glob("k4/samples_choose_count_*"))
+    frame, problems = import_logs("lm-eval", paths, study=study, k="4", model="m", match="row")
+    assert frame["sample_id"].tolist() == [f"q{i}" for i in range(n)]
+    assert any("8 of 8 samples matched by row" in str(item) for item in problems)
+    rows = [json.loads(line) for line in paths[0].read_text().splitlines()]
+    bare = lines(tmp_path / "k4.jsonl", [row | {"doc": {"question": "?"}} for row in rows])
+    assert len(import_logs("lm-eval", [bare], study=study, match="row", **KS).frame) == n
+    turned = lines(
+        tmp_path / "k5.jsonl", [row | {"doc_id": (i + 1) % n} for i, row in enumerate(rows)]
+    )
+    assert "8 of 8 right answers in the log" in refused(
+        "lm-eval", [turned], study=study, match="row"
+    )
+
+
 def test_ids_that_match_nothing(tmp_path: Path) -> None:
     study = tiny(tmp_path, latency=None)
     (path,) = logs(tmp_path, ks=(1,))
@@ -273,6 +296,17 @@ def test_a_sheet_with_failures_and_empty_cells(tmp_path: Path) -> None:
     assert any("1 empty predictions" in str(item) for item in problems)
 
 
+@pytest.mark.parametrize("last", ["1\ty", '"1"\t"y"', "1"])
+def test_a_half_written_last_row(tmp_path: Path, last: str) -> None:
+    """A row without its prediction must not read as an empty one."""
+    path = tmp_path / "k1.tsv"
+    path.write_text(f"index\tanswer\tprediction\n0\tx\tx\n{last}")
+    assert "the last line is half-written" in refused("vlmevalkit", [path])
+    path.write_text('index\tanswer\tprediction\n0\tx\tx\n1\ty\t"two\nlines"')
+    frame, _ = import_logs("vlmevalkit", [path], **KS)
+    assert frame["prediction"].tolist() == ["x", "two\nlines"]
+
+
 def test_a_sheet_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "k1.xlsx"
     path.write_bytes(b"PK\x03\x04 cut off")
@@ -295,3 +329,84 @@ def test_wrong_requests(tmp_path: Path) -> None:
     assert "no rows in it" in refused("lmms-eval", [empty])
     other = lines(tmp_path / "k3.jsonl", [{"id": 1, "reply": "x"}])
     assert "no field 'doc_id'" in refused("lmms-eval", [other])
+
+
+def test_a_log_that_is_no_text_says_so(tmp_path: Path) -> None:
+    """Every line being broken is another trouble than a half-written last one."""
+    rows = "".join(json.dumps(lmms_row(i, "1", "1", 1.0)) + "\n" for i in range(3))
+    path = tmp_path / "k1.jsonl"
+    path.write_bytes(rows.encode("utf-16"))
+    said = refused("lmms-eval", [path])
+    assert "no rows in it" in said
+    assert "each line must be one, in UTF-8" in said
+    assert "half-written" not in said
+    path.write_text(f'{{"a": {"[" * 100_000}{"]" * 100_000}}}\n{rows}')
+    assert "not a JSON object: line 1; each line" in refused("lmms-eval", [path])
+
+
+def test_a_gzipped_log_that_is_damaged(tmp_path: Path) -> None:
+    rows = "".join(json.dumps(lmms_row(i, "1", "1", 1.0)) + "\n" for i in range(50))
+    packed = bytearray(gzip.compress(rows.encode(), mtime=0))
+    packed[60:70] = b"x" * 10
+    path = tmp_path / "k1.jsonl.gz"
+    path.write_bytes(packed)
+    assert "the gzipped file is cut off or damaged" in refused("lmms-eval", [path])
+
+
+def test_a_folder_for_a_log(tmp_path: Path) -> None:
+    assert "a folder; name the logs in it" in refused("lmms-eval", [tmp_path])
+
+
+def test_scores_that_are_all_no_number(tmp_path: Path) -> None:
+    (path,) = logs(tmp_path, ks=(1,), exact_match=float("nan"))
+    assert "no score in row 1, row 2, row 3, row 4" in refused("lmms-eval", [path])
+
+
+def test_half_a_character_in_a_reply(tmp_path: Path) -> None:
+    """A reply that was cut within a character is kept, half of a pair becoming U+FFFD."""
+    rows = [lmms_row(0, "1", "caf\u00e9 \ud83d", 1.0, input="\ud83d?"), lmms_row(1, "1", "1", 1.0)]
+    path = tmp_path / "k1.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    frame, _ = import_logs("lmms-eval", [path], **KS)
+    assert frame["prediction"].tolist() == ["caf\u00e9 \ufffd", "1"]
+    frame.to_parquet(tmp_path / "stored.parquet")
+
+
+def test_ids_of_no_sample_are_refused_by_the_command(tmp_path: Path) -> None:
+    study = tiny(tmp_path, latency=None)
+    path = lines(tmp_path / "k1.jsonl", [lmms_row(90 + i, "x", "x", 1.0) for i in range(2)])
+    said = refused("lmms-eval", [path], study=study)
+    assert "none of its 2 sample ids ('90', '91') is in samples" in said
+    assert "--match row" in said
+    frame, problems = lenient("lmms-eval", [path], study=study)
+    assert len(frame) == 2
+    assert any(item.level == "problem" for item in problems)
+
+
+def test_a_key_of_the_run_that_is_no_number() -> None:
+    said = refused("vllm", [LOGS / "vllm" / "k1.json"], k="metadata:model_id", device="H200")
+    assert "'model_id' finds 'tiny-moe'" in said
+    assert said.endswith("correct the key")
+
+
+def test_tables_that_are_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "k1.csv"
+    path.write_text("sample_id,score\n")
+    assert "no rows in it" in refused("table", [path])
+    path.write_text("sample_id,score\na,1\nb,\n")
+    assert "column 'score' is empty in row 2 (line 3)" in refused("table", [path])
+    for option in ("percent", "repeats"):
+        assert f"--{option} is for logs" in refused("table", [path], **{option: True})
+    assert "--column score=NAME" in refused("table", [path], metric="hit")
+    said = refused("table", [path], device="cpu", columns={"sample_id": "sample_id"})
+    assert "no column of times; name one in --column OURS=THEIRS (vision_ms" in said
+
+
+@pytest.mark.parametrize("rows", ["a,1,no\nb,1,hello, world\n", "a,1,hello, world\nb,1,no\n"])
+def test_an_unquoted_comma_in_a_reply(tmp_path: Path, rows: str) -> None:
+    """The rest of the reply must not be lost, nor the columns be moved."""
+    path = tmp_path / "k1.csv"
+    path.write_text(f"sample_id,unused,prediction\n{rows}")
+    assert "than the header has columns; put texts" in refused("table", [path])
+    path.with_suffix(".tsv").write_text("index\tanswer\tprediction\n0\tx\ty\t\n1\tx\ty\t\n")
+    assert "more cells in the first row" in refused("vlmevalkit", [path.with_suffix(".tsv")])

@@ -18,6 +18,7 @@ from complexity.errors import InputError
 VLLM = LOGS / "vllm"
 REPORT = LOGS / "guidellm" / "report.json"
 SAID = {"k": "metadata:k", "model": "metadata:model_id", "device": "H200"}
+LISTS = ("ttfts", "itls", "latencies", "input_lens", "output_lens", "errors")
 LABELS = "metadata:config.metadata.labels"
 
 
@@ -74,6 +75,40 @@ def test_vllm_that_went_wrong(tmp_path: Path) -> None:
     cut.write_text((VLLM / "k4.json").read_text(encoding="utf-8")[:700])
     assert "damaged or cut off" in refused(cut)
     assert "no column 'device'" in refused(VLLM / "k4.json", device=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ttfts": ["a"] * 6}, "ttfts has 'a' at place 0 where a number is expected"),
+        ({"itls": [0.1] * 6}, "itls has 0.1 where a list of seconds is expected"),
+        ({"max_concurrency": "four"}, "max_concurrency is 'four', where a whole number"),
+        (
+            {name: [] for name in LISTS},
+            "no requests in it",
+        ),
+    ],
+)
+def test_vllm_results_with_other_things_in_them(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        import_logs("vllm", [vllm(tmp_path / "k4.json", **changes)], **SAID)
+
+
+def test_guidellm_reports_with_other_things_in_them(tmp_path: Path) -> None:
+    found = json.loads(REPORT.read_text(encoding="utf-8"))
+    request = found["benchmarks"][0]["requests"]["successful"][0]
+    request["input_metrics"] = 3
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(found))
+    said = {"k": f"{LABELS}.k", "model": "m", "device": "d"}
+    frame, _ = import_logs("guidellm", [path], **said)
+    assert len(frame) == 6
+    request["request_latency"] = "slow"
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match="request 0 of benchmark 0 has request_latency 'slow'"):
+        import_logs("guidellm", [path], **said)
 
 
 def test_guidellm_as_it_writes() -> None:

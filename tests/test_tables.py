@@ -226,7 +226,7 @@ def test_whole_numbers_with_gaps_stay_whole(tmp_path: Path) -> None:
         ("t.parquet", b"", "cannot be read"),
         ("t.csv", b"", "cannot be read"),
         ("t.csv", b"a,b\n1,\xff\n", "cannot be read (it is not UTF-8); save the file as UTF-8"),
-        ("t.csv", b"a,b\n1,2,3\n4,5,6,7\n", "cannot be read"),
+        ("t.csv", b"a,b\n1,2,3\n4,5,6,7\n", "more cells in line 3"),
         ("t.csv", b"a,a\n1,2\n", "column 'a' is there more than once"),
         ("t.csv.gz", b"plain", "cannot be read"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', "line 2 is not JSON"),

@@ -73,7 +73,7 @@ def read(path: Path) -> Log:
         if place[3] != "successful":
             left[str(place[3])] = left.get(str(place[3]), 0) + 1
             continue
-        rows.append(_row(value, place[1], int(place[4])))
+        rows.append(_row(path, value, place[1], int(place[4])))
     return _log(path, rows, left, metadata, streams)
 
 
@@ -86,8 +86,14 @@ def _streams(config: dict[str, Any]) -> Any:
     return strategy.get("streams")
 
 
-def _row(request: dict[str, Any], benchmark: int, number: int) -> dict[str, Any]:
+def _row(path: Path, request: dict[str, Any], benchmark: int, number: int) -> dict[str, Any]:
     seconds, ttft = request.get("request_latency"), request.get("time_to_first_token_ms")
+    if {type(value) for value in (seconds, ttft)} - {int, float, type(None)}:
+        raise InputError(
+            f"{path}: request {number} of benchmark {benchmark} has request_latency {seconds!r} "
+            f"and time_to_first_token_ms {ttft!r}, where numbers are expected; write it again"
+        )
+    metrics = request.get("input_metrics")
     return {
         "repeat": benchmark,
         "request": number,
@@ -95,7 +101,7 @@ def _row(request: dict[str, Any], benchmark: int, number: int) -> dict[str, Any]
         "total_ms": np.nan if seconds is None else float(seconds) * 1000,
         "n_prompt_tokens": request.get("prompt_tokens"),
         "n_new_tokens": request.get("output_tokens"),
-        "n_image_tokens": (request.get("input_metrics") or {}).get("image_tokens"),
+        "n_image_tokens": metrics.get("image_tokens") if isinstance(metrics, dict) else None,
     }
 
 

@@ -22,7 +22,7 @@ from analysis.schemas import LATENCY, RESULTS, TableSchema
 from analysis.scoring import SCORERS
 from analysis.scoring import score as score_by
 from analysis.validation import check
-from complexity.errors import InputError, did_you_mean
+from complexity.errors import InputError, did_you_mean, listing
 
 if TYPE_CHECKING:
     from analysis.manifest import Study
@@ -160,6 +160,8 @@ def _results(format_: str, files: list[Path], chosen: Options, study: Study | No
             "repeats": chosen.repeats,
             **({} if chosen.match is None else {"match": chosen.match}),
         }
+    else:
+        _refuse_for_tables(chosen)
     entry = _entry(ResultsEntry, asked, chosen, ("k", "model"))
     samples = None
     if study is not None:
@@ -182,17 +184,49 @@ def _results(format_: str, files: list[Path], chosen: Options, study: Study | No
             if samples is not None:
                 matched = match(frame, samples, entry, path, "--")
                 frame = matched.frame
-                problems += matched.problems
+                problems += [*matched.problems, *_strangers(frame, samples, path)]
             problems += logs.add(path, log, frame, entry.repeats)
             if entry.repeats:
                 frame = frame.assign(repeat=logs.repeats(frame))
         frame = _filled(frame, path, chosen, study)
+        schema = IMPORTED_RESULTS
         if "score" not in frame.columns:
             frame = _score(frame, path, rule, samples, problems)
-        frames.append(_checked(frame, IMPORTED_RESULTS, path, problems))
+        else:
+            schema = _unbound(RESULTS, "dataset")  # where there are scores, every row has one
+        frames.append(_checked(frame, schema, path, problems))
     if format_ != "table":
         problems += logs.incomplete()
     return _together(frames, IMPORTED_RESULTS, files, problems)
+
+
+def _refuse_for_tables(chosen: Options) -> None:
+    """Refuse what is for logs only: a table's columns are taken as they are."""
+    instead = {
+        "metric": "name the column: --column score=NAME",
+        "filter": "keep the rows that are meant",
+        "match": "name the column with the samples' ids: --column sample_id=NAME",
+        "percent": "divide the column by 100",
+        "repeats": "number true repeats in a column `repeat`",
+    }
+    for name, mend in instead.items():
+        if getattr(chosen, name):
+            raise InputError(f"--{name} is for logs of other tools, not for tables: {mend}")
+
+
+def _strangers(frame: pd.DataFrame, samples: pd.DataFrame, path: Path) -> list[Problem]:
+    """Return the problem of a log of which no row is of the study."""
+    if frame["sample_id"].isin(samples["sample_id"]).any():
+        return []
+    return [
+        Problem(
+            str(path),
+            f"none of its {len(frame):,} sample ids ({listing(map(repr, frame['sample_id']))}) is "
+            f"in samples ({listing(map(repr, samples['sample_id']))})",
+            "say where the log's ids are among the samples' columns, or that they are places: "
+            "--match COLUMN or --match row; or import leniently, which leaves them to the join",
+        )
+    ]
 
 
 def _latency(format_: str, files: list[Path], chosen: Options, study: Study | None) -> Imported:
@@ -309,6 +343,8 @@ def _score(
 def _checked(
     frame: pd.DataFrame, schema: TableSchema, path: Path, problems: list[Problem]
 ) -> pd.DataFrame:
+    if frame.empty:
+        raise InputError(f"{path}: no rows in it; give one row per measurement")
     numbers, name = frame.index.to_numpy(), name_rows(path)
     return check(frame, schema, str(path), row=lambda i: name(int(numbers[i])))
 

@@ -33,9 +33,12 @@ def read(path: Path, entry: LatencyEntry, where: str) -> tuple[pd.DataFrame, dic
         frame, left = _wide(frame, raw, long, path, where)
     elif not any(name.endswith("_ms") for name in frame.columns):
         phases = [name for name in LATENCY.names if name.endswith("_ms")]
+        columns, phase = f"{where}.columns", f"{where}.phase if each row is one phase"
+        if where == "--":
+            columns, phase = "--column OURS=THEIRS", "phase in a manifest if each row is one phase"
         raise InputError(
-            f"{path}: no column of times; name one in {where}.columns ({', '.join(phases)}), or "
-            f"give {where}.phase if each row is one phase"
+            f"{path}: no column of times; name one in {columns} ({', '.join(phases)}), or give "
+            f"{phase}"
         )
     if "order" not in frame.columns:
         frame["order"] = np.arange(len(frame))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.results import guidellm, vllm
 from analysis.results.logs import Log
-from analysis.results.taken import take
-from complexity.errors import InputError
+from analysis.results.taken import require_file, take
 
 if TYPE_CHECKING:
     from analysis.manifest_model import LatencyEntry
@@ -44,8 +43,7 @@ def read_latency_log(path: Path, entry: LatencyEntry, where: str) -> Log:
     InputError
         The file cannot be read, or does not have what is asked for.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; name the log itself")
+    require_file(path)
     log = LATENCY_LOG_READERS[entry.format](path)
     frame, said = log.frame, dict(log.metadata)
     taken = {"device": entry.device, "k": entry.k, "model": entry.model}

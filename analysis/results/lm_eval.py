@@ -32,14 +32,14 @@ def read(path: Path, asked: Asked) -> Log:
             continue
         if asked.filter is None and len(filters) > 1:
             continue  # refused below, once all filters are known
-        prompt, target = row.get("prompt_hash"), row.get("target")
+        prompt, prediction = row.get("prompt_hash"), one_text(row.get("filtered_resps"))
         log.add(
             place,
             row,
             _metrics(row),
-            prediction=one_text(row.get("filtered_resps")),
+            prediction=prediction,
             prompt=prompt if isinstance(prompt, str) else None,
-            target=target if isinstance(target, str) else None,
+            target=_target(row) if prediction is None else one_text(row.get("target")),
         )
     if asked.filter is None and len(filters) > 1:
         raise InputError(
@@ -56,6 +56,20 @@ def read(path: Path, asked: Asked) -> Log:
     name = f"results_{found['date']}.json" if found else ""
     metadata = beside(path, name, task, log.problems)
     return Log(log.finish(), metadata, version(metadata, task), tuple(log.problems))
+
+
+def _target(row: dict[str, Any]) -> str | None:
+    """Return the right answer of a task with choices, where `target` is its place among them.
+
+    Without the choices a place says nothing: as a text it might be another sample's answer.
+    """
+    target, doc = row.get("target"), row.get("doc")
+    if not isinstance(target, str) or not target.isdecimal():
+        return one_text(target)
+    choices = doc.get("choices") if isinstance(doc, dict) else None
+    if not isinstance(choices, list) or int(target) >= len(choices):
+        return None
+    return one_text(choices[int(target)])
 
 
 def _metrics(row: dict[str, Any]) -> dict[str, Any]:

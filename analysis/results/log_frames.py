@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.frames import texts
 from analysis.results import lm_eval, lmms_eval, vlmevalkit
 from analysis.results.logs import ANSWER, Asked, Log, LogReader, Problem
-from analysis.results.taken import place, take
+from analysis.results.taken import place, require_file, take
 from complexity.errors import SHOWN, InputError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def read_log(path: Path, entry: ResultsEntry, where: str) -> Log:
         The log cannot be read at all, or does not have what is asked for. What lenient mode
         can leave out is among the log's problems.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; name the log itself")
+    require_file(path)
     wanted = tuple(v.column for v in (entry.k, entry.model) if v.column is not None)
     asked = Asked(
         key=entry.columns.get("sample_id"),

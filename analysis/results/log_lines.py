@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -46,13 +47,15 @@ def rows(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, A
                 else:
                     yield place, row
                 place += 1
-    except EOFError:  # a gzipped file that was cut off
+    except (EOFError, zlib.error):  # a gzipped file that was cut off or damaged
         problems.append(
-            Problem(str(path), "the gzipped file is cut off", "copy it again, or go without")
+            Problem(
+                str(path), "the gzipped file is cut off or damaged", "copy it again, or go without"
+            )
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if broken and broken[-1] == last:
+    if broken and broken[-1] == last and len(broken) < place:  # else no line of it is one
         broken.pop()
         problems.append(
             Problem(
@@ -66,7 +69,7 @@ def rows(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, A
             Problem(
                 str(path),
                 f"not a JSON object: line {listing(f'{n:,}' for n in broken)}",
-                f"each line must be one; write these again, {LENIENT}",
+                f"each line must be one, in UTF-8; write these again, {LENIENT}",
             )
         )
 
@@ -80,6 +83,6 @@ def _open(path: Path) -> IO[bytes]:
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: nested beyond any log
         return None
     return found if isinstance(found, dict) else None

@@ -100,7 +100,9 @@ LogReader = Callable[[Path, Asked], Log]
 
 def fingerprint(text: str) -> int:
     """Return 63 bits of a text's BLAKE2b hash: enough to compare texts without keeping them."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return (
+        int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big") >> 1
+    )
 
 
 def dig(row: Mapping[str, Any], name: str) -> Any:
@@ -113,6 +115,17 @@ def dig(row: Mapping[str, Any], name: str) -> Any:
             return None
         value = value[part]
     return value
+
+
+def whole_text(value: Any) -> Any:
+    """Return a text with half characters replaced by U+FFFD; anything else unchanged.
+
+    A model's tokens may end within a character; JSON then holds half of a UTF-16 pair, which no
+    table can store.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def number(value: Any) -> float | None:
@@ -173,14 +186,16 @@ class Collector:
         self._names.update(dict.fromkeys(row))
         at = len(self._ids)
         self._places.append(place)
-        self._ids.append(_identity(dig(row, self.key)))
+        self._ids.append(whole_text(_identity(dig(row, self.key))))
         asked = self.asked.prediction
-        self._predictions.append(prediction if asked is None else one_text(dig(row, asked)))
+        said = prediction if asked is None else one_text(dig(row, asked))
+        self._predictions.append(whole_text(said))
+        target = whole_text(target)
         self._prompts.append(-1 if prompt is None else fingerprint(prompt))
         self._targets.append(-1 if target is None else fingerprint(target))
         self._answers.append(target if target is not None and len(target) <= 200 else None)
         for name, values in self._fields.items():
-            values.append(dig(row, name))
+            values.append(whole_text(dig(row, name)))
         for name, value in self._scores(metrics).items():
             places, scores = self._metrics.setdefault(name, (array("q"), array("d")))
             places.append(at)
@@ -210,7 +225,8 @@ class Collector:
             No rows, no ids, several metrics of which none was chosen, percents not declared.
         """
         if not self._ids:
-            raise InputError(f"{self.path}: no rows in it; give one row per measurement")
+            wrong = "".join(f"\n{item}" for item in self.problems if item.level == "problem")
+            raise InputError(f"{self.path}: no rows in it; give one row per measurement{wrong}")
         if all(name is None for name in self._ids):
             raise InputError(
                 f"{self.path}: no field '{self.key}'{did_you_mean(self.key, self._names)}, which "
@@ -263,7 +279,7 @@ class Collector:
         places, values = self._metrics[name]
         score = np.full(rows, np.nan)
         score[np.array(places)] = np.array(values)
-        top = float(np.nanmax(score))
+        top = float(np.fmax.reduce(score, initial=0.0))  # rows without a score: see `_whole`
         if self.asked.percent:
             if top <= 1:
                 raise InputError(

@@ -23,6 +23,14 @@ def place(where: str, name: str) -> str:
     return f"{where}{name}" if where == "--" else f"{where}.{name}"
 
 
+def require_file(path: Path) -> None:
+    """Refuse a log that is not there, or is a folder."""
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; name the logs in it, such as {path}/*")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; name the log itself")
+
+
 def take(
     frame: pd.DataFrame,
     taken: Taken,
@@ -83,9 +91,10 @@ def take(
     if name == "k":
         if isinstance(value, str) and not value.isdecimal():
             source = taken.file_name or taken.metadata
+            mend = "pattern" if taken.file_name is not None else "key"
             raise InputError(
                 f"{key}: '{source}' finds '{value}' in '{path.name}', which is not a whole "
-                f"number; correct the pattern"
+                f"number; correct the {mend}"
             )
         return pd.Series(np.full(len(frame), int(str(value))), index=frame.index)
     return texts([str(value)] * len(frame), index=frame.index)

@@ -78,12 +78,37 @@ def _results(path: Path) -> list[dict[str, Any]]:
         if len(place) == 1:
             found[-1][name] = value
         elif name == "itls":
-            found[-1].setdefault(name, []).append(sum(value or ()))
+            found[-1].setdefault(name, []).append(_summed(path, value))
         elif name == "errors":
             found[-1].setdefault(name, []).append(value or "")
     if not found:
         raise InputError(f"{path}: nothing in it; is it whole?")
     return found
+
+
+def _summed(path: Path, times: Any) -> float:
+    """Add up the times between the tokens of one request; none for a request that failed."""
+    given = [] if times is None else times
+    if not isinstance(given, list):
+        raise InputError(f"{path}: itls has {given!r} where a list of seconds is expected")
+    return float(numbers(path, "itls", given).sum())
+
+
+def numbers(path: Path, name: str, values: list[Any]) -> np.ndarray:
+    """Return a list of a result as float64; NaN where it has null.
+
+    Raises
+    ------
+    InputError
+        Something in it is no number.
+    """
+    for place, value in enumerate(values):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InputError(
+                f"{path}: {name} has {value!r} at place {place} where a number is expected; write "
+                "the file again"
+            )
+    return np.array(values, dtype=np.float64)
 
 
 def _frame(path: Path, found: dict[str, Any], problems: list[Problem]) -> pd.DataFrame:
@@ -98,13 +123,15 @@ def _frame(path: Path, found: dict[str, Any], problems: list[Problem]) -> pd.Dat
     if len(set(lengths.values())) > 1:
         said = listing(f"{name} {n:,}" for name, n in lengths.items())
         raise InputError(f"{path}: lists of different lengths ({said}); write the file again")
-    ttft = np.array(columns["ttfts"], dtype=float)
+    ttft = numbers(path, "ttfts", columns["ttfts"])
+    if not len(ttft):
+        raise InputError(f"{path}: no requests in it; measure again")
     summed = ttft + np.array(columns["itls"], dtype=float) if "itls" in columns else None
     given = columns.get("latencies")
-    total = np.array(given, dtype=float) if given is not None else summed
+    total = numbers(path, "latencies", given) if given is not None else summed
     if total is None:  # refused above
         raise InputError(f"{path}: neither latencies nor itls")
-    tokens = np.array(columns["output_lens"], dtype=float)
+    tokens = numbers(path, "output_lens", columns["output_lens"])
     failed = np.array([bool(text) for text in columns.get("errors", [""] * len(ttft))])
     failed |= tokens == 0
     if failed.any():
@@ -117,6 +144,10 @@ def _frame(path: Path, found: dict[str, Any], problems: list[Problem]) -> pd.Dat
             )
         )
     batch = found.get("max_concurrency")
+    if batch is not None and not (str(batch).isdecimal() and int(batch) >= 1):
+        raise InputError(
+            f"{path}: max_concurrency is {batch!r}, where a whole number from 1 is expected"
+        )
     if batch is None:
         problems.append(
             Problem(

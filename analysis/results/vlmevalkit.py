@@ -9,11 +9,13 @@ files of its judges add one, such as `hit`, which `metric` names. A request that
 
 from __future__ import annotations
 
+import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analysis.frames import read_frame
+from analysis.frames import column_names, read_frame
 from analysis.json_stream import list_items
 from analysis.results.logs import LENIENT, Asked, Collector, Log, dig
 from complexity.errors import InputError, did_you_mean, listing
@@ -96,10 +98,31 @@ def _listed(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _delimited(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    _refuse_cut_off(path)
     frame = read_frame(path, text=("prediction", "answer", "question"))
     names = [str(name) for name in frame.columns]
     for place, values in enumerate(frame.itertuples(index=False, name=None)):
         yield place, dict(zip(names, values, strict=True))
+
+
+def _refuse_cut_off(path: Path) -> None:
+    """Refuse a file whose last line ends without a line break and lacks columns.
+
+    Its prediction would read as an empty one, which is an answer.
+    """
+    names = column_names(path) or []
+    with open(path, "rb") as handle:
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - 100_000))  # csv reads no longer cell
+        last = handle.read().decode("utf-8", "replace").rpartition("\n")[2]
+    if not last.strip() or last.count('"') % 2:  # the latter: the end of a cell with several lines
+        return
+    cells = next(csv.reader([last], delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+    if len(cells) < len(names):
+        raise InputError(
+            f"{path}: the last line is half-written ({last[:40]!r}); let the evaluation finish, or "
+            "delete the line"
+        )
 
 
 def _sheet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
