@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -34,7 +35,8 @@ def spelling(theirs: Iterable[str], ours: Iterable[str]) -> str:
     Returns
     -------
     str
-        Such as ``they would match without leading zeros``; empty if no rule helps.
+        Such as ``they would match without leading zeros``, or that they begin at another number;
+        empty if no rule helps.
     """
     have, want = set(theirs), set(ours)
     for words, change in _SPELLINGS.items():
@@ -43,7 +45,18 @@ def spelling(theirs: Iterable[str], ours: Iterable[str]) -> str:
         if n:
             who = "they" if n == len(have) else f"{n:,} of them"
             return f"{who} would match {words}"
+    for step, words in ((1, "from 0 and the others from 1"), (-1, "from 1 and the others from 0")):
+        if have and all(_moved(text, step) in want for text in have):
+            return f"they may be numbered {words}: then every match is one off"
     return ""
+
+
+def _moved(text: str, step: int) -> str | None:
+    """Add to the number at the end of an id, keeping its leading zeros."""
+    found = re.fullmatch(r"(.*?)([0-9]+)", text, re.DOTALL)
+    if not found or int(found[2]) + step < 0:
+        return None
+    return f"{found[1]}{int(found[2]) + step:0{len(found[2])}d}"
 
 
 def _shown(theirs: Iterable[str], ours: Iterable[str]) -> str:

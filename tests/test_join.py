@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.datasets import object_counts, read_samples
+from analysis.join_unknown import spelling
 from analysis.joining import Joined, check_results, join
 from analysis.manifest import load_study
 from analysis.results import read_latency, read_results
@@ -353,3 +354,18 @@ def test_agrees_with_plain_merges_on_shapes(shapes: Path) -> None:
     ours = made.table.sort_values(key, ignore_index=True)
     columns = [*key, "image_id", "score", "question_type", "object_count", "latency_ms"]
     pd.testing.assert_frame_equal(ours[columns], plain[columns])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        (["a_0", "b_0"], "from 0 and the others from 1"),
+        (["a_4"], "from 1 and the others from 0"),
+        (["a_0", "b_9"], ""),
+        (["a_x"], ""),
+    ],
+)
+def test_numbers_that_begin_elsewhere_are_suspected(theirs: list[str], said: str) -> None:
+    hint = spelling(theirs, ["a_1", "a_2", "a_3", "b_1", "b_2"])
+    assert said in hint
+    assert bool(said) == bool(hint)
