@@ -189,7 +189,7 @@ def test_what_cannot_be_fitted_is_said(
         ("semicolon.csv", b"ms;k\n1,5;2\n", "separated by ';'"),
         ("latin.csv", "ms,größe\n1,2\n".encode("latin-1"), "it is not UTF-8"),
         ("comma.csv", b'ms,k\n"1,5",2\n"2,5",3\n', "with a point for the decimal comma"),
-        ("ragged.csv", b"ms,k\n1,2\n3,4,5\n", "cannot be read"),
+        ("ragged.csv", b"ms,k\n1,2\n3,4,5\n", "more cells in line 3 than the header has"),
         ("twice.csv", b"ms,ms,k\n1,2,3\n", "column 'ms' is there more than once"),
         ("infinite.csv", b"ms,k\n1,2\nInf,3\n-inf,4\n2,5\n", "not finite in 2 rows"),
         ("text.parquet", b"hello", "cannot be read"),
