@@ -74,8 +74,8 @@ while True:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         main()
     start = log.stat().st_size if log.exists() else 0
-    # Early enough in what is left that two kills always come before the end.
-    goal = start + rng.randrange(1, 500) if killed < 5 else float("inf")
+    # All over a log of some 10 kB, yet two always before its end.
+    goal = start + rng.randrange(1, 3000) if killed < 5 else float("inf")
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
