@@ -132,20 +132,27 @@ class Study:
     images: Bytes
     questions: Bytes
 
-    def agree(self, samples: Path) -> None:
-        """Hold questions, answers and images against a samples table.
+    def difference(self, samples: Path) -> str | None:
+        """Hold questions, answers and images against a samples table, if it is of these images.
 
-        Raises
-        ------
-        ValueError
-            They differ: the results would be of other questions.
+        Returns
+        -------
+        str or None
+            What differs; None if nothing does, or if the table is missing or of other images.
         """
+        if not samples.exists():
+            return None
         theirs = pd.read_parquet(samples).set_index("sample_id")
         ours = self.frame.set_index("sample_id")
+        if ours.index[0] not in theirs.index:
+            return None
         columns = ["image_id", "question", "answer", "image_sha256_rgb"]
-        missing = ours.index.difference(theirs.index)
-        if len(missing) or not ours[columns].equals(theirs.loc[ours.index, columns]):
-            raise ValueError(f"{samples} has other questions or images than the generator")
+        shared = [column for column in columns if column in theirs.columns]
+        rows = theirs.reindex(ours.index)[shared].astype(str)
+        wrong = (rows != ours[shared].astype(str)).any(axis=1)
+        if not wrong.any():
+            return None
+        return f"{samples}: {int(wrong.sum())} questions differ from the generator's"
 
 
 def study(which: str, n_images: int | None, processes: int) -> Study:

@@ -317,8 +317,17 @@ def rate_at(settings: Settings, step: int, progress: float, warm_up: int) -> flo
     return settings.rate * min(1.0, (step + 1) / warm_up) * cosine + 1e-6
 
 
-def train(args: argparse.Namespace, settings: Settings) -> None:
-    """Train from start to end; see the module."""
+def train(args: argparse.Namespace, settings: Settings, start: float) -> None:
+    """Train from start to end; see the module.
+
+    Parameters
+    ----------
+    args : Namespace
+        From `arguments`.
+    settings : Settings
+    start : float
+        `time.monotonic()` when the time limit began to count.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = True
     hf.utils.logging.disable_progress_bar()
@@ -355,8 +364,9 @@ def train(args: argparse.Namespace, settings: Settings) -> None:
     begin = time.monotonic()
     validate(trainer.plain, ks)
     per_validation = time.monotonic() - begin
-    left = args.seconds - (time.monotonic() - START) - args.reserve
-    steps = args.steps or max(1, int(0.985 * (left - args.validations * per_validation) / per_step))
+    left = args.seconds - (time.monotonic() - start) - args.reserve
+    steps = max(1, int(0.985 * (left - args.validations * per_validation) / per_step))
+    steps = min(steps, args.steps or steps)
     warm_up = min(settings.warm_up, max(1, steps // 10))
     say(f"{1e3 * per_step:.2f} ms a step, {1e3 * per_validation:.0f} a validation: {steps} steps")
 
@@ -399,11 +409,7 @@ def train(args: argparse.Namespace, settings: Settings) -> None:
     while step < steps:
         # Should steps turn out slower than measured, time takes the lead, and the cosine still
         # ends within the limit.
-        progress = (
-            step / steps
-            if args.steps
-            else max(step / steps, (time.monotonic() - begin) / max(left, 1e-9))
-        )
+        progress = max(step / steps, (time.monotonic() - begin) / max(left, 1e-9))
         if progress >= 1:
             break
         trainer.rate.fill_(rate_at(settings, step, progress, warm_up))
@@ -434,7 +440,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--recipe", choices=sorted(RECIPES), required=True)
     add("--seconds", type=float, default=400.0, help="limit for the whole command")
     add("--out", type=Path, required=True, help="folder of the checkpoint")
-    add("--steps", type=int, help="this many, whatever the time: to repeat a run")
+    add("--steps", type=int, help="at most so many: to repeat a run")
     add("--data", type=Path, help="folder of the rendered images (default: in memory if it fits)")
     add("--processes", type=int, default=os.cpu_count())
     add("--toy", action="store_true", help="a tiny model, to try the script")
@@ -459,4 +465,4 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 if __name__ == "__main__":
     _args = arguments()
-    train(_args, settings_of(_args))
+    train(_args, settings_of(_args), START)
