@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from analysis.manifest_model import Manifest, json_schema
+from analysis.manifest_model import Manifest, Rendered, json_schema
 from analysis.studies import find
 from analysis.yaml_lines import Place, at, explain, load_yaml
 from complexity.errors import SHOWN, InputError, did_you_mean
@@ -180,6 +180,13 @@ class Study:
         from complexity.sources import open_source
 
         images = self.manifest.images
+        if isinstance(images.source, Rendered):
+            from analysis.datasets.rendered import rendered_images
+
+            try:
+                return rendered_images(self, images.source.rendered)
+            except InputError as error:
+                raise InputError(f"{self.at('images', 'source')}: {error}") from error
         source = self._expand(images.source, "images", "source")
         root = self.root
         try:
@@ -193,19 +200,21 @@ class Study:
         Returns
         -------
         tuple of DataFile
-            The image source first (a folder, or a file), then samples, the file of object
-            counts or the detector, results, latency. A glob that matches nothing is one entry
-            that does not exist.
+            The image source first (a folder, or a file; none if images are rendered), then
+            samples, the file of object counts or the detector, results, latency. A glob that
+            matches nothing is one entry that does not exist.
 
         Raises
         ------
         InputError
             See `root`.
         """
-        source = self.locate(self.manifest.images.source, "images", "source")
-        fixed = _fixed(source)
-        there = fixed.exists() if fixed == source else any(True for _ in _glob(source))
-        found = [DataFile("images.source", fixed, there)]
+        found = []
+        if not isinstance(self.manifest.images.source, Rendered):
+            source = self.locate(self.manifest.images.source, "images", "source")
+            fixed = _fixed(source)
+            there = fixed.exists() if fixed == source else any(True for _ in _glob(source))
+            found = [DataFile("images.source", fixed, there)]
         named: list[tuple[str, Place]] = [(self.manifest.samples.path, ("samples", "path"))]
         if self.manifest.samples.annotations is not None:
             named.append((self.manifest.samples.annotations, ("samples", "annotations")))

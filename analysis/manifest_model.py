@@ -27,17 +27,37 @@ class Package(Block):
     )
 
 
+class Rendered(Block):
+    """Images that are made when they are asked for; no files."""
+
+    rendered: Text = Field(description="what makes them, from the image ids of samples: shapes")
+
+    @field_validator("rendered")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from analysis.datasets.rendered import RENDERERS
+
+        return _one_of(value, tuple(RENDERERS), "renderer")
+
+
 class Images(Block):
     """Where the images are."""
 
-    source: Text = Field(
-        description="folder, glob, image, Parquet file or tar shards, relative to data_root"
+    source: Text | Rendered = Field(
+        description="folder, glob, image, Parquet file or tar shards, relative to data_root; "
+        "{rendered: shapes} makes the images that the samples name"
     )
     id: Text | None = Field(None, description="Parquet: the column with the image ids")
     sha256: dict[str, Sha256] = Field(
         default_factory=dict,
         description="files (relative to data_root) and the SHA-256 they must have",
     )
+
+    @model_validator(mode="after")
+    def _no_column(self) -> Images:
+        if self.id is not None and isinstance(self.source, Rendered):
+            raise _problem("is for Parquet files; rendered images have the samples' ids", "id")
+        return self
 
 
 class Samples(Block):

@@ -212,10 +212,14 @@ def _follow(loc: Place, content: Any, kind: str) -> tuple[Place, Any]:
 
 
 def _other_branch(loc: Place, content: Any) -> bool:
-    # data_root is a text or a mapping, and pydantic complains about both.
-    if len(loc) < 2 or loc[0] != "data_root":
-        return False
-    return (loc[1] == "str") == isinstance(content["data_root"], dict)
+    # Some keys are a text or a mapping, and pydantic complains about both.
+    for key in (("data_root",), ("images", "source")):
+        if len(loc) > len(key) and loc[: len(key)] == key:
+            given = content
+            for part in key:
+                given = given[part]
+            return str(loc[len(key)]).endswith("str") == isinstance(given, dict)
+    return False
 
 
 def _schema_at(schema: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def fetched(items: Iterable[ImageItem]) -> Iterator[ImageItem]:
     Yields
     ------
     ImageItem
-        With bytes, or with a path of its own; in the order given.
+        With bytes, with a path of its own, or to be made when read; in the order given.
 
     Raises
     ------

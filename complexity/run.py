@@ -262,6 +262,8 @@ def _sha256(item: ImageItem) -> str:
     if item.data is not None:
         return sha256_bytes(item.data)
     try:
+        if item.place is not None:
+            return sha256_bytes(item.read())
         return sha256_file(item.path) if item.path is not None and item.path.is_file() else ""
     except OSError:
         return ""

@@ -20,6 +20,7 @@ from complexity.walk import FilesBelow, is_pattern, matching_files, missing, spl
 
 if TYPE_CHECKING:
     from complexity.places import Place
+    from complexity.sources_rendered import Rendering
 
 #: Suffixes that make a file an image, in any mixture of cases. A file that bears one and
 #: cannot be decoded gets an error row; a file that bears none is not an image.
@@ -45,13 +46,14 @@ class ImageItem:
         Its encoded bytes, where it lies in a Parquet file or an archive.
     place : object or None
         Where in the file `path` it lies, in place of `data`: a `complexity.places.Place`, for
-        an image that another machine is to read.
+        an image that another machine is to read. Or how it is made, without any file: a
+        `complexity.sources_rendered.Rendering`.
     """
 
     image_id: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
-    place: Place | None = None
+    place: Place | Rendering | None = None
 
     @property
     def weight(self) -> int:
@@ -73,7 +75,10 @@ class ImageItem:
             return self.data
         if self.place is not None:
             from complexity.places import fetched
+            from complexity.sources_rendered import Rendering
 
+            if isinstance(self.place, Rendering):
+                return self.place.png(self.image_id)
             return next(fetched([self])).read()
         if self.path is None:
             raise FileNotFoundError("the source holds neither bytes nor a path for this image")

@@ -13,6 +13,9 @@ objects, clutter, texture of the background, occlusion::
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analysis.datasets.shapes_design import (
     LARGE_FIRST,
     LARGE_IMAGES,
@@ -42,6 +45,18 @@ from analysis.datasets.shapes_words import (
 __all__ = [
     "COLORS", "KINDS", "LARGE_FIRST", "LARGE_IMAGES", "LONGEST", "MOST", "PATTERNS", "SEEDS",
     "SHAPES", "SIDE", "SIZES", "STUDY_FIRST", "STUDY_IMAGES", "SUBTYPES", "TRAIN_FIRST",
-    "VALIDATION_FIRST", "WORDS", "Question", "Scene", "Thing", "image_id", "scene", "scene_of",
+    "VALIDATION_FIRST", "WORDS", "Question", "Scene", "Thing", "image_id", "render", "scene",
+    "scene_of",
     "study_frames", "study_questions", "study_scene", "training_questions",
 ]  # fmt: skip
+
+
+def render(name: str) -> NDArray[np.uint8]:
+    """Make the image of an id, such as s00012: RGB, shape (128, 128, 3).
+
+    Raises
+    ------
+    InputError
+        Not an id of this study (see `scene_of`).
+    """
+    return scene_of(name).image

@@ -24,8 +24,11 @@ SLAT = -2
 SLAT_EDGE = -3
 """Owners of the pixels of a neutral slat that lies over an object."""
 
-FREE_TRIES = 160
-JOINED_TRIES = 60
+KEPT = 9
+"""Twentieths of its area that an object shows, at least."""
+
+FREE_TRIES = 400
+JOINED_TRIES = 80
 
 
 @compiled
@@ -101,8 +104,8 @@ def place(
     """Lay objects one over the other, from back to front, with a share of their area hidden.
 
     Each is put where it hides about as much of the earlier ones as is still missing: clear
-    of all of them while little is missing, else beside one of them. No object is ever hidden
-    by more than three fifths.
+    of all of them while little is missing, else beside one of them. Every object keeps
+    `KEPT` twentieths of its area.
 
     Parameters
     ----------
@@ -170,7 +173,7 @@ def place(
             fits = True
             for i in range(others):
                 one = met[i]
-                if 5 * (visible[one] - tally[one]) < 2 * areas[shapes[one], sizes[one]]:
+                if 20 * (visible[one] - tally[one]) < KEPT * areas[shapes[one], sizes[one]]:
                     fits = False
                 tally[one] = 0
             gap = abs(covered - want)
@@ -231,7 +234,7 @@ def slats(
     for k in range(len(areas)):
         side = draw(state, 2)
         r = reach[k]
-        if 40 * missing < total:
+        if 80 * missing < total:
             return
         cut = 0
         lost = 0
@@ -242,7 +245,7 @@ def slats(
                 y = ys[k] + across
                 if owner[y, x] == k:
                     line += 1
-            if lost + line > missing or 5 * (visible[k] - lost - line) < 2 * areas[k]:
+            if 2 * (lost - missing) + line > 0 or 20 * (visible[k] - lost - line) < KEPT * areas[k]:
                 break
             lost += line
             cut = step + 1

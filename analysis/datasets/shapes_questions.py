@@ -186,7 +186,6 @@ def _compare(
     counts: Counter[str], names: tuple[str, ...], ask: Callable[[str, str], str], chance: Chance
 ) -> Made:
     verdict = chance.one(_VERDICTS)
-    some = [name for name in names if counts[name]]
     found = [
         (first, second)
         for first in names
@@ -195,8 +194,8 @@ def _compare(
         and (counts[first] or counts[second])
         and _verdict(counts[first], counts[second]) == verdict
     ]
-    if not found and len(some) == 1:
-        # One object, or all alike: two that are both absent are equal.
+    if not found and verdict == "equal":
+        # Where no two that occur are: two that are both absent are equal.
         found = [(a, b) for a in names for b in names if a != b and not counts[a] + counts[b]]
     if not found:
         return None
@@ -463,7 +462,6 @@ def training_questions(scene: Scene, count: int = 8) -> tuple[Question, ...]:
     """
     chance, facts = Chance(2 * scene.seed + 1), Facts(scene)
     asked: dict[str, Question] = {}
-    repeats: list[Question] = []
     for _ in range(12 * count):
         if len(asked) == count:
             break

@@ -33,6 +33,9 @@ MOST_MARKS = 80
 MOST_HIDDEN = 0.4
 """Largest share of the objects' area that can be asked to be hidden."""
 
+FEW = 6
+"""Up to so many objects cannot hide each other enough: grey slats lie over them, too."""
+
 STEP = 110
 """Grey levels between the darkest and the lightest tone of a background at texture 1."""
 
@@ -123,7 +126,7 @@ def scene(
         Contrast of the background, 0 to 1. Left out: none, or even.
     occlusion : float, optional
         Share of the objects' area to be hidden, 0 to 0.4; `Scene.occlusion` is what came of
-        it. Left out: none, or even. Every object keeps two fifths of its area.
+        it. Left out: none, or even. Every object shows 45 % of its area or more.
     background : str, optional
         Of `PATTERNS`. Left out: any; plain whenever `texture` is 0.
 
@@ -169,7 +172,8 @@ def scene(
     ):
         raise AssertionError(f"shapes: no place for an object of scene {seed}")
     area = areas[of_shape, of_size]
-    kernels.slats(state, radii[of_size], area, xs, ys, aim, owner, visible)
+    if n <= FEW:
+        kernels.slats(state, radii[of_size], area, xs, ys, aim, owner, visible)
 
     image = np.empty((SIDE, SIDE, 3), np.uint8)
     fills = _fills()[np.array(colors), [_below(chance, 3) for _ in range(n)]]
