@@ -167,8 +167,8 @@ def study_frames(
     DataFrame
         `sample_id`, `image_id`, `question`, `question_type`, `question_subtype`, `answer`,
         `n_objects`, `clutter` (marks), `texture` (0 to 1), `background`, `occlusion` (hidden
-        share of the objects' area; both to four decimals), `image_sha256_rgb` (of the RGB bytes), in the order of
-        the images.
+        share of the objects' area; both to four decimals), `image_sha256_rgb` (of the RGB
+        bytes), in the order of the images.
     """
     import pandas as pd
 
