@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +117,7 @@ def test_a_source_keeps_the_contract_of_all_sources(study: Study) -> None:
     # Another machine gets the items pickled, and makes the images itself.
     sent = pickle.loads(pickle.dumps(list(source.described(["s00003"]))))
     assert [item.read() for item in fetched(sent)] == [data]
-    with pytest.raises(InputError, match=r"no image 's99999' \(did you mean 's0"):
+    with pytest.raises(InputError, match="rendered: shapes: no image 's99999'"):
         source.read("s99999")
 
 
@@ -187,6 +189,30 @@ def test_a_wrong_manifest_is_refused(
     with pytest.raises(InputError, match=said) as caught:
         load_study(path)
     assert "must be text, not a mapping" not in str(caught.value)
+
+
+@pytest.mark.parametrize("which", ["study", "large"])
+def test_the_script_writes_tables_that_measure_alike(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    script = root / "data_manifests" / "shapes" / "make_tables.py"
+    monkeypatch.setattr(sys, "argv", [str(script), which, str(tmp_path), "--images", "12"])
+    runpy.run_path(str(script), run_name="__main__")
+    made = pd.read_parquet(tmp_path / "samples.parquet")
+    assert len(made) == 48
+    assert made.groupby("image_id")["image_sha256_rgb"].first().notna().sum() == (
+        12 if which == "study" else 2
+    )
+    source = load_study(write_study(tmp_path / "made", made)).image_source()
+    table = complexity.measure(source, metrics="edge_density", workers=1)
+    assert table["error"].isna().all()
+    if which == "study":
+        held = complexity.open_source(tmp_path / "images.parquet", id_column="image_id")
+        assert held.ids() == source.ids()
+        same = complexity.measure(held, metrics="edge_density", workers=1)
+        pd.testing.assert_series_equal(same["edge_density"], table["edge_density"])
+    else:
+        assert not (tmp_path / "images.parquet").exists()
 
 
 @settings(max_examples=30, deadline=None)
