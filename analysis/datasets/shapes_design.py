@@ -167,8 +167,8 @@ def study_frames(
     DataFrame
         `sample_id`, `image_id`, `question`, `question_type`, `question_subtype`, `answer`,
         `n_objects`, `clutter` (marks), `texture` (0 to 1), `background`, `occlusion` (hidden
-        share of the objects' area), `image_sha256_rgb` (of the RGB bytes), in the order of
-        the images.
+        share of the objects' area; both to four decimals), `image_sha256_rgb` (of the RGB
+        bytes), in the order of the images.
     """
     import pandas as pd
 
@@ -179,9 +179,9 @@ def study_frames(
         about = (
             made.n_objects,
             made.clutter,
-            made.texture,
+            round(made.texture, 4),
             made.background,
-            made.occlusion,
+            round(made.occlusion, 4),
             hashlib.sha256(made.image.tobytes()).hexdigest(),
         )
         for number, (text, kind, subtype, answer) in enumerate(study_questions(made, questions)):
