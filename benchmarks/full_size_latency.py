@@ -126,9 +126,7 @@ class Run:
     def inputs(self, batch: int, number: int) -> dict[str, Any]:
         """Make the prompts of one image size."""
         where = (self.device, self.dtype, self.args.seed + number)
-        return prompt(
-            self.args.model, self.config, self.shapes[number], batch, WORDS, *where
-        )
+        return prompt(self.args.model, self.config, self.shapes[number], batch, WORDS, *where)
 
     def ask(self, inputs: Any, k: int, decoder: Any, model: Any = None, new: int = 0) -> Answers:
         """Answer at one k."""

@@ -160,7 +160,7 @@ class Live:
         from analysis.collection.graphs import Graphed
 
         longest = max(asked.prompt.n_tokens for asked in prompts) + self.longest
-        said = []
+        said: list[str] = []
         for compiled in (True, False) if wish == "compiled" else (False,):
             name = "compiled layers" if compiled else "CUDA graph"
             try:

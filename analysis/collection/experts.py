@@ -17,9 +17,7 @@ NAME = "optik_one_token"
 """The name of both in Transformers' registries."""
 
 
-def gathered_experts(
-    self: Any, hidden_states: Any, top_k_index: Any, top_k_weights: Any
-) -> Any:
+def gathered_experts(self: Any, hidden_states: Any, top_k_index: Any, top_k_weights: Any) -> Any:
     """Compute a mixture of experts from the chosen weights alone.
 
     Parameters

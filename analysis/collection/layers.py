@@ -7,6 +7,7 @@ their own place in the cache: each is handed its own part of it.
 
 from __future__ import annotations
 
+import importlib
 import types
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -165,9 +166,9 @@ def _own(layer: Any, at: Any) -> OwnCache:
     kind = type(layer).__name__
     if kind == "StaticLayer":
         return OwnCache(_plain(layer.keys), _plain(layer.values), None, at)
-    if kind == "LinearAttentionLayer" and layer.number_of_states == 1:
-        if not layer.is_recurrent_states_initialized[0]:
-            return OwnCache(None, None, _plain(layer.conv_states[0]), at)
+    one = kind == "LinearAttentionLayer" and layer.number_of_states == 1
+    if one and not layer.is_recurrent_states_initialized[0]:
+        return OwnCache(None, None, _plain(layer.conv_states[0]), at)
     raise ValueError(f"a cache with layers of the kind {kind}")
 
 
@@ -178,8 +179,7 @@ def _plain(tensor: Any) -> Any:
 @contextmanager
 def _many_compiled(torch: Any) -> Iterator[None]:
     """Allow as many variants of a layer as a sweep has k and kinds of layers."""
-    import torch._dynamo
-
+    importlib.import_module("torch._dynamo")
     names = ("recompile_limit", "accumulated_recompile_limit")
     known = {name: 512 for name in names if hasattr(torch._dynamo.config, name)}
     with torch._dynamo.config.patch(**known):

@@ -8,7 +8,8 @@ padding only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +51,10 @@ class GraphedPrefill:
         self.model, self.static, self.captured = model, static, captured
         self.text = model.model.language_model
         self.given = self._given(inputs)
+        mask: Any = self.given.get("visual_pos_masks")
+        deep = mask is not None and hasattr(self.text, "_deepstack_process")
+        # Finding the image's places waits for the device, so that it cannot be captured.
+        self.rows = mask.nonzero(as_tuple=True) if deep else None
         self.length = int(inputs["input_ids"].shape[1])
         self.graph: Any = None
         self.logits: Any = None
@@ -87,7 +92,7 @@ class GraphedPrefill:
 
     def _run(self) -> Any:
         cache = self.transformers.DynamicCache(config=self.text.config)
-        with _deep_features_placed(self.text, self.given.get("visual_pos_masks")):
+        with _placed(self.text, self.rows):
             made = self.text(**(self.given | {"past_key_values": cache, "use_cache": True}))
         for own, fixed in zip(cache.layers, self.static.layers, strict=True):
             if hasattr(fixed, "conv_states"):
@@ -111,37 +116,20 @@ class GraphedPrefill:
             self.logits = self._run()
 
 
-class _deep_features_placed:
+@contextmanager
+def _placed(text: Any, rows: Any) -> Iterator[None]:
     """Add deep image features by place: a mask would ask the device how many there are."""
+    if rows is None:
+        yield
+        return
 
-    def __init__(self, text: Any, mask: Any) -> None:
-        self.text = text if mask is not None and hasattr(text, "_deepstack_process") else None
-        self.rows = _rows_of(text, mask) if self.text is not None else None
+    def process(hidden_states: Any, masks: Any, embeds: Any) -> Any:
+        hidden_states = hidden_states.clone()
+        hidden_states[rows] = hidden_states[rows] + embeds.to(hidden_states.dtype)
+        return hidden_states
 
-    def __enter__(self) -> None:
-        if self.text is None:
-            return
-        rows = self.rows
-
-        def process(hidden_states: Any, masks: Any, embeds: Any) -> Any:
-            hidden_states = hidden_states.clone()
-            hidden_states[rows] = hidden_states[rows] + embeds.to(hidden_states.dtype)
-            return hidden_states
-
-        self.text._deepstack_process = process
-
-    def __exit__(self, *exc: object) -> None:
-        if self.text is not None:
-            del self.text._deepstack_process
-
-
-def _rows_of(text: Any, mask: Any) -> Any:
-    """Find the image's places once: finding them waits for the device."""
-    held = vars(text).get("_optik_rows")
-    if held is None or held[0] is not mask:
-        held = (mask, mask.nonzero(as_tuple=True))
-        text._optik_rows = held
-    return held[1]
-
-
-Prefill = Callable[..., Any]
+    text._deepstack_process = process
+    try:
+        yield
+    finally:
+        del text._deepstack_process
