@@ -200,8 +200,8 @@ class Run:
 
     def _needless(self, name: str, batch: int, k: int, best: Any) -> bool:
         """Say whether a variant need not be tried, or cannot for want of time."""
-        if batch > 1 and name == "compiled, sums":
-            return True  # only products of one row are spelled as sums
+        if batch > 1 and name == "compiled":
+            return True  # of the products only those of one row are spelled as sums
         last = batch == 1 and name == "compiled, grouped experts"
         if last and best is not None and best[0] < ENOUGH * self.floors[k]:
             return True

@@ -210,6 +210,24 @@ def test_attention_of_one_token_is_that_of_pytorch() -> None:
         one_token_attention(None, query.expand(2, 6, 3, 4), key, value, mask)
 
 
+def test_products_spelled_as_sums() -> None:
+    from analysis.collection import layers
+
+    torch.manual_seed(0)
+    row, matrix = torch.randn(1, 7), torch.randn(7, 5)
+    torch.testing.assert_close(layers._row_product(row, matrix), row @ matrix)
+    assert layers._row_product(torch.randn(2, 7), matrix) is NotImplemented
+    inputs, weight, bias = torch.randn(2, 6, 4), torch.randn(6, 1, 3), torch.randn(6)
+    rest = ([1], [0], [1], False, [0])
+    for offset in (bias, None):
+        wanted = torch.nn.functional.conv1d(inputs, weight, offset, groups=6)
+        found = layers._short_convolution(inputs, weight, offset, *rest, 6)
+        torch.testing.assert_close(found, wanted)
+    mixed = layers._short_convolution(inputs, torch.randn(6, 6, 3), None, *rest, 1)
+    padded = layers._short_convolution(inputs, weight, None, [1], [2], [1], False, [0], 6)
+    assert mixed is NotImplemented and padded is NotImplemented
+
+
 def test_registering_twice_is_harmless() -> None:
     register()
     register()

@@ -83,8 +83,8 @@ class FastLayers:
     experts : bool
         Whether experts are read by `gathered_experts`; else as the model is set.
     sums : bool
-        Whether products with one row are spelled as sums, which the compiler fuses with what
-        stands around them; else they go to the device's library.
+        Whether products with one row and short convolutions are spelled as sums, which the
+        compiler fuses with what stands around them; else they go to the device's library.
     compiled : bool
         False: the same without the compiler.
 
@@ -187,20 +187,55 @@ def _many_compiled(torch: Any) -> Iterator[None]:
 
 
 def _summing(graph: Any, inputs: Any) -> Any:
-    """Compile with products of one row spelled as sums."""
+    """Compile with products of one row, and short convolutions, spelled as sums."""
     torch, _ = require()
     from torch._inductor.compile_fx import compile_fx
     from torch._inductor.decomposition import select_decomp_table
 
-    mm = torch.ops.aten.mm.default
+    aten = torch.ops.aten
     table = dict(select_decomp_table())
-    library = table.get(mm)
+    for operator, spelled in (
+        (aten.mm.default, _row_product),
+        (aten.convolution.default, _short_convolution),
+    ):
+        table[operator] = _spelled(spelled, table.get(operator))
+    settings = importlib.import_module("torch._functorch.config")
+    # This cache looks at what is compiled, not at how products are spelled.
+    with settings.patch(enable_autograd_cache=False):
+        return compile_fx(graph, inputs, decompositions=table)
 
-    def product(left: Any, right: Any, *args: Any, **more: Any) -> Any:
-        if left.shape[0] == 1 and not args and not more:
-            made = (left.reshape(-1, 1).float() * right.float()).sum(0, keepdim=True)
-            return made.to(left.dtype)
-        return NotImplemented if library is None else library(left, right, *args, **more)
 
-    table[mm] = product
-    return compile_fx(graph, inputs, decompositions=table)
+def _spelled(spell: Any, before: Any) -> Any:
+    """Spell an operator where that suits, else leave it as it was."""
+
+    def operator(*args: Any) -> Any:
+        made = spell(*args)
+        return before(*args) if made is NotImplemented and before is not None else made
+
+    return operator
+
+
+def _row_product(left: Any, right: Any) -> Any:
+    """Multiply one row with a matrix."""
+    if left.shape[0] != 1:
+        return NotImplemented
+    made = (left.reshape(-1, 1).float() * right.float()).sum(0, keepdim=True)
+    return made.to(left.dtype)
+
+
+def _short_convolution(inputs: Any, weight: Any, bias: Any, *args: Any) -> Any:
+    """Convolve every channel with a few weights of its own."""
+    stride, padding, dilation, transposed, _, groups = args
+    plain = (list(stride), list(padding), list(dilation)) == ([1], [0], [1]) and not transposed
+    own = groups == inputs.shape[1] == weight.shape[0] and weight.shape[-1] <= 8
+    if inputs.dim() != 3 or not plain or not own:
+        return NotImplemented
+    taps = weight.shape[-1]
+    length = inputs.shape[-1] - taps + 1
+    made: Any = 0
+    for tap in range(taps):
+        part = inputs.narrow(2, tap, length).float()
+        made = made + part * weight.narrow(2, tap, 1).reshape(1, -1, 1).float()
+    if bias is not None:
+        made = made + bias.reshape(1, -1, 1).float()
+    return made.to(inputs.dtype)
