@@ -66,6 +66,7 @@ class Graphed:
         self.fast = FastLayers(model, self.static, self.at, **more) if compiled else None
         self.graphs: dict[int, tuple[Any, Any]] = {}
         self.logits: Any = None
+        self.side: Any = None
         parts = ("compiled layers" if compiled else "", "cuda-graph" if captured else "")
         self.name = ", ".join([part for part in parts if part] + ["static cache"])
 
@@ -124,16 +125,16 @@ class Graphed:
             for tensor, value in zip(tensors, saved, strict=True):
                 tensor.copy_(value)
 
-        self._chosen()  # compiles, outside the stream on which is captured
-        again()
-        side = cuda.Stream()
-        side.wait_stream(cuda.current_stream())
-        with cuda.stream(side):
-            self._chosen()
-            again()
-        cuda.current_stream().wait_stream(side)
+        # Compiled, warmed up and captured on one stream: compiled code may ask which it runs on.
+        self.side = self.side or cuda.Stream()
+        self.side.wait_stream(cuda.current_stream())
+        with cuda.stream(self.side):
+            for _ in range(2):
+                self._chosen()
+                again()
+        cuda.current_stream().wait_stream(self.side)
         graph = cuda.CUDAGraph()
-        with cuda.graph(graph):
+        with cuda.graph(graph, stream=self.side):
             made = self._chosen()
         again()
         return graph, made
