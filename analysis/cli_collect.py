@@ -41,6 +41,9 @@ def collect(
         str, typer.Option(help="auto, cpu or cuda; for servers, what the tables call it.")
     ] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    decode: Annotated[
+        str, typer.Option(help="On a GPU, timed answers: compiled, graph or eager.")
+    ] = "compiled",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of draws and orders; default the manifest's.")
     ] = None,
@@ -122,6 +125,7 @@ def collect(
         warm_up=warm_up,
         instruction=instruction,
         seed=study.manifest.seed if seed is None else seed,
+        decode=decode,
     )
     done = run(
         study,

@@ -129,35 +129,61 @@ class Live:
             for row in rows
         ]
 
-    def decoder_for(self, prompts: Sequence[Asked], k: int) -> tuple[Decoder, str]:
+    def decoder_for(
+        self, prompts: Sequence[Asked], ks: Sequence[int], wish: str = "compiled"
+    ) -> tuple[Decoder, str]:
         """Choose how timed answers are decoded.
 
-        On a GPU a CUDA graph, if the model can be captured and gives the eager answer on the
-        first question.
+        On a GPU by CUDA graphs of compiled layers, else of the layers as they are, else eagerly:
+        the first that the model allows and that gives the eager answers to the first question.
+
+        Parameters
+        ----------
+        prompts : sequence of Asked
+            All that will be timed.
+        ks : sequence of int
+            Each is captured here, so that no timed answer is.
+        wish : str
+            What to begin with, one of `request.DECODE`.
 
         Returns
         -------
         decoder : Decoder
-            The graph's or the eager one.
+            The one chosen.
         why : str
-            Why it is eager; empty for the graph.
+            Why it is not what was wished; empty if it is.
         """
+        if wish == "eager":
+            return self.eager, ""
         if not self.clock.events:
             return self.eager, "CUDA graphs need a GPU"
         from analysis.collection.graphs import Graphed
 
-        width = max(asked.prompt.n_tokens for asked in prompts)
-        found: list[Answers] = []
-        try:
-            graphed = Graphed(self.model, width + self.longest)
-            for decoder in (self.eager, graphed):
-                self.sweep(prompts[:1], [k], lambda k, a, ms: found.append(a), decoder)
-        except Exception as error:  # whatever a model raises that cannot be captured
-            said = " ".join(str(error).split())[:200]
-            return self.eager, f"no CUDA graph: {type(error).__name__}: {said}"
-        if not np.array_equal(found[0].tokens, found[1].tokens):
-            return self.eager, "the CUDA graph answered the first question otherwise than eagerly"
-        return graphed, ""
+        longest = max(asked.prompt.n_tokens for asked in prompts) + self.longest
+        said: list[str] = []
+        for compiled in (True, False) if wish == "compiled" else (False,):
+            name = "compiled layers" if compiled else "CUDA graph"
+            try:
+                graphed = Graphed(self.model, longest, compiled=compiled)
+                why = self._otherwise(prompts[:1], ks, graphed)
+            except Exception as error:  # whatever a model raises that cannot be so decoded
+                why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            if not why:
+                return graphed, "; ".join(said)
+            said.append(f"no {name}: {why}")
+            _free()
+        return self.eager, "; ".join(said)
+
+    def _otherwise(self, first: Sequence[Asked], ks: Sequence[int], decoder: Decoder) -> str:
+        """Say at which k a decoder answers otherwise than eagerly; nothing if at none."""
+        eager: list[Answers] = []
+        other: list[Answers] = []
+        self.sweep(first, ks, lambda k, a, ms: eager.append(a))
+        self.sweep(first, ks, lambda k, a, ms: other.append(a), decoder)
+        for k, one, two in zip(ks, eager, other, strict=True):
+            if not np.array_equal(one.tokens, two.tokens):
+                return f"it answered the first question otherwise than eagerly at k = {k}"
+        return ""
 
 
 def halving(

@@ -54,8 +54,8 @@ class Decoder(Protocol):
             Most tokens that it has to hold.
         """
 
-    def step(self, k: int, tokens: Any, place: int, cache: Any) -> Any:
-        """Return the logits, shape (batch, vocabulary), after one more token of each answer.
+    def step(self, k: int, tokens: Any, place: int, cache: Any) -> tuple[Any, Any]:
+        """Return the most likely next token of each answer and its log probability.
 
         `tokens` has shape (batch, 1) and stands at `place`, counted from 0 at the prompt's first.
         """
@@ -79,13 +79,14 @@ class Eager:
         """Leave the cache to the model."""
         return None
 
-    def step(self, k: int, tokens: Any, place: int, cache: Any) -> Any:
+    def step(self, k: int, tokens: Any, place: int, cache: Any) -> tuple[Any, Any]:
         """Compute one token with the cache that the prefill left.
 
         No mask is given, because nothing is padded; the model places the token behind the cache.
         """
+        torch, _ = require()
         made = self.model(input_ids=tokens, past_key_values=cache, use_cache=True)
-        return made.logits[:, -1]
+        return greedy(torch, made.logits[:, -1])
 
 
 def end_tokens(model: Any) -> tuple[int, ...]:
@@ -144,17 +145,16 @@ def answer(
     start = clock.mark()
     made = model(**inputs, **more, use_cache=True, logits_to_keep=1)
     prefilled = clock.mark()
-    chosen, logprob = _greedy(torch, made.logits[:, -1])
+    chosen, logprob = greedy(torch, made.logits[:, -1])
     first = clock.mark()
     cache = made.past_key_values
     tokens, logprobs = [chosen], [logprob]
     over = torch.isin(chosen, stops)
     for number in range(longest - 1):
         # Reading `over` waits for the device: a token at a time is what decoding is.
-        if bool(over.all()):
+        if ends and bool(over.all()):
             break
-        logits = decoder.step(k, chosen[:, None], width + number, cache)
-        chosen, logprob = _greedy(torch, logits)
+        chosen, logprob = decoder.step(k, chosen[:, None], width + number, cache)
         chosen = torch.where(over, tokens[-1], chosen)
         logprob = torch.where(over, torch.zeros_like(logprob), logprob)
         tokens.append(chosen)
@@ -175,8 +175,23 @@ def answer(
     )
 
 
-def _greedy(torch: Any, logits: Any) -> tuple[Any, Any]:
-    """Return the most likely token of each row and its log probability."""
+def greedy(torch: Any, logits: Any) -> tuple[Any, Any]:
+    """Return the most likely token of each row and its log probability.
+
+    Parameters
+    ----------
+    torch : module
+        PyTorch.
+    logits : Tensor, shape (batch, vocabulary)
+        Of any number format; computed in float32.
+
+    Returns
+    -------
+    chosen : Tensor of int64, shape (batch,)
+        The first of those equally likely.
+    logprob : Tensor of float32, shape (batch,)
+        Nats.
+    """
     logits = logits.float()
     chosen = logits.argmax(-1)
     best = logits.gather(-1, chosen[:, None])[:, 0]

@@ -48,7 +48,7 @@ def device_state(device: str) -> dict[str, Any]:
         state["load_average"] = [round(value, 2) for value in os.getloadavg()]
     state["threads"] = torch.get_num_threads()
     if device.startswith("cuda"):
-        state["gpu"] = _gpu(torch.cuda.current_device())
+        state["gpu"] = _gpu(_identity(torch, torch.cuda.current_device()))
         state["cuda"] = torch.version.cuda
     return state
 
@@ -62,16 +62,27 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpu(number: int) -> dict[str, str]:
+def _identity(torch: Any, number: int) -> str:
+    """Name a GPU for nvidia-smi: by UUID, since PyTorch numbers only those that it may see."""
+    uuid = str(getattr(torch.cuda.get_device_properties(number), "uuid", ""))
+    if not uuid:
+        return str(number)
+    return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
+
+
+def _gpu(which: str) -> dict[str, str]:
     """Ask nvidia-smi; an empty answer where there is none."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_GPU)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(
-            [*command, "-i", str(number)], capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return dict(zip(_GPU, (part.strip() for part in done.stdout.split(",")), strict=False))
+    for fields in (_GPU, _GPU[:-1]):  # the last has another name with drivers before 2023
+        command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+        try:
+            done = subprocess.run(
+                [*command, "-i", which], capture_output=True, text=True, timeout=20, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            continue
+        parts = (part.strip() for part in done.stdout.split(","))
+        return dict(zip(fields, parts, strict=False))
+    return {}
 
 
 def model_identity(source: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 from complexity.errors import InputError
 
 SUFFIXES = (".parquet", ".csv")
+DECODE = ("compiled", "graph", "eager")
+"""How timed answers may be decoded on a GPU, each falling back on the next."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Request:
         Appended to every question.
     seed : int
         Of the draw of questions and of the order of k.
+    decode : str
+        How timed answers are decoded, one of `DECODE`; the table says what it came to.
     """
 
     source: str
@@ -53,6 +57,7 @@ class Request:
     warm_up: int = 3
     instruction: str = ""
     seed: int = 0
+    decode: str = DECODE[0]
 
     def identity(self) -> dict[str, Any]:
         """Return what a sweep must have in common with the one that it goes on with."""
@@ -66,13 +71,15 @@ def checked(request: Request) -> Request:
     Raises
     ------
     InputError
-        No k, a k below 1, or a number below what makes sense.
+        No k, a k below 1, a number below what makes sense, or an unknown way of decoding.
     """
     if not request.ks:
         raise InputError("--k: give the numbers of experts to sweep, such as 1,2,4,8")
     low = [k for k in request.ks if k < 1]
     if low:
         raise InputError(f"--k: {low[0]} experts cannot be; k is 1 or more")
+    if request.decode not in DECODE:
+        raise InputError(f"--decode: '{request.decode}' is not known; give {', '.join(DECODE)}")
     smallest = {"samples": 1, "longest": 1, "batch": 1, "timed": 0, "repeats": 1, "warm_up": 0}
     for name, least in smallest.items():
         value = getattr(request, name)

@@ -278,7 +278,7 @@ class _Sweep:
         left = [run for run in runs if run not in measured]
         if not left:
             return
-        decoder, why = live.decoder_for(list(prompts.values()), request.ks[0])
+        decoder, why = live.decoder_for(list(prompts.values()), request.ks, request.decode)
         self.log.append({"kind": "decoding", "mode": decoder.name, "why": why})
         for number in range(request.warm_up):
             asked = prompts[runs[number % len(runs)][0]]

@@ -1,0 +1,429 @@
+"""Latency by phase of full-size models at several k: random weights, one GPU.
+
+    python benchmarks/full_size_latency.py --model lfm2_8b_a1b -o lfm2_8b_a1b.parquet
+
+Writes the latency table, and beside it FILE.provenance.json, after every cell; what is left when
+the seconds are spent is named. `--toy` goes the same way with a tiny model, on a CPU too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT), str(ROOT.parent)]
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+from full_size_models import SHAPES, TOY_SHAPES, active_bytes, build, config_of, prompt  # noqa: E402
+
+from analysis.collection.clock import Clock  # noqa: E402
+from analysis.collection.decoding import Answers, Eager, answer  # noqa: E402
+from analysis.collection.graphs import Graphed  # noqa: E402
+from analysis.collection.prefill import GraphedPrefill  # noqa: E402
+from analysis.collection.provenance import device_label, device_state, versions  # noqa: E402
+from analysis.collection.routers import find_routers, set_k  # noqa: E402
+from analysis.collection.vision import VisionOnce  # noqa: E402
+from analysis.tables import LATENCY, write_table  # noqa: E402
+
+WORDS = 32
+# How a token is decoded, from what is taken if all else fails to what should be fastest.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "graph": {},
+    "compiled": {"compiled": True, "sums": False},
+    "compiled, sums": {"compiled": True, "sums": True},
+    "compiled, grouped experts": {"compiled": True, "sums": True, "experts": False},
+}
+# More floors than this at batch 1, and the last variant is tried too.
+ENOUGH = 4.0
+
+
+class Run:
+    """One model on one device."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.began = args, time.monotonic()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.gpu = self.device == "cuda"
+        self.dtype = torch.bfloat16 if self.gpu else torch.float32
+        self.clock = Clock(self.device)
+        self.rows: list[dict[str, Any]] = []
+        self.shapes = (TOY_SHAPES if args.toy else SHAPES)[args.model]
+        self.label = device_label(self.device, str(self.dtype).removeprefix("torch."))
+        self.about: dict[str, Any] = {
+            "model": args.model,
+            "weights": "random, as Transformers begins with; they route more evenly than trained",
+            "seed": args.seed,
+            "began": _now(),
+            "versions": versions(),
+            "state at start": device_state(self.device),
+            "clock": self.clock.name,
+            "words": WORDS,
+            "new tokens": args.new,
+            "failed": [],
+            "left out": [],
+        }
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return float(self.args.seconds - (time.monotonic() - self.began))
+
+    def say(self, text: str) -> None:
+        """Print with the seconds since the start."""
+        print(f"[{time.monotonic() - self.began:6.1f} s] {self.args.model}: {text}", flush=True)
+
+    def failed(self, what: str) -> None:
+        """Print and keep why a part failed; the rest goes on."""
+        text = traceback.format_exc(limit=-4)
+        self.say(f"FAILED {what}:\n{text}")
+        self.about["failed"].append({"part": what, "why": text.strip().splitlines()[-1][:400]})
+        self.free()
+
+    def free(self) -> None:
+        """Give memory back."""
+        gc.collect()
+        if self.gpu:
+            torch.cuda.empty_cache()
+
+    def make(self) -> None:
+        """Build the model; measure the copy bandwidth; compute the floors."""
+        args = self.args
+        self.config = config_of(args.model, args.toy)
+        self.bandwidth = bandwidth(self.clock, self.device, 1 << (32 if self.gpu else 24))
+        self.say(f"copy bandwidth {self.bandwidth / 1e12:.3f} TB/s, read and written")
+        self.model = build(self.config, self.device, self.dtype, args.seed)
+        self.routers = find_routers(self.model)
+        self.vision = VisionOnce(self.model)
+        text = self.config.get_text_config()
+        n = sum(p.numel() for p in self.model.parameters())
+        self.say(
+            f"{n / 1e9:.3f} B parameters, experts by {text._experts_implementation}, "
+            f"attention by {text._attn_implementation}"
+        )
+        self.floors = {k: active_bytes(self.model, k) / self.bandwidth * 1e3 for k in args.ks}
+        self.about |= {
+            "config": json.loads(self.config.to_json_string(use_diff=False)),
+            "parameters": n,
+            "experts": text._experts_implementation,
+            "attention": text._attn_implementation,
+            "copy bandwidth, bytes/s": self.bandwidth,
+            "bytes of active weights by k": {k: active_bytes(self.model, k) for k in args.ks},
+            "memory floor of a decoded token, ms": self.floors,
+            "variants": {},
+            "capture seconds": {},
+        }
+        self.longest = max(s.tokens for s in self.shapes) + WORDS + args.new
+
+    def inputs(self, batch: int, number: int) -> dict[str, Any]:
+        """Make the prompts of one image size."""
+        where = (self.device, self.dtype, self.args.seed + number)
+        return prompt(self.args.model, self.config, self.shapes[number], batch, WORDS, *where)
+
+    def ask(self, inputs: Any, k: int, decoder: Any, model: Any = None, new: int = 0) -> Answers:
+        """Answer at one k."""
+        set_k(self.model, self.routers, k)
+        return answer(
+            model or self.model,
+            inputs,
+            k,
+            longest=new or self.args.new,
+            ends=(),
+            decoder=decoder,
+            clock=self.clock,
+        )
+
+    def encoded(self, inputs: Any) -> tuple[float, Any]:
+        """Encode the images, timed."""
+        self.clock.wait()
+        start = self.clock.mark()
+        features = self.vision.encode(inputs)
+        stop = self.clock.mark()
+        self.clock.wait()
+        return self.clock.ms(start, stop), features
+
+    def choose(self, batch: int) -> Graphed | None:
+        """Try the variants at k = 4; return the fastest that gives the eager logits."""
+        inputs = self.inputs(batch, 0)
+        k = 4 if 4 in self.args.ks else self.args.ks[0]
+        best: tuple[float, Graphed] | None = None
+        found: dict[str, Any] = {}
+        with self.vision.replaying(self.encoded(inputs)[1]):
+            eager = self.ask(inputs, k, Eager(self.model), new=8)
+            wanted = self.taught(inputs, k, eager, None)
+            yardstick = 0.0
+            for name in self.args.variants:
+                if self._needless(name, batch, k, best):
+                    continue
+                began = time.monotonic()
+                decoder = None
+                try:
+                    decoder = Graphed(
+                        self.model,
+                        self.longest,
+                        batch=batch,
+                        captured=self.gpu,
+                        **VARIANTS[name],
+                    )
+                    error = _distance(self.taught(inputs, k, eager, decoder), wanted)
+                    if name == "graph":
+                        yardstick = error
+                    self.ask(inputs, k, decoder)
+                    times = [self.ask(inputs, k, decoder).decode_ms for _ in range(3)]
+                    ms = float(np.median(times)) / (self.args.new - 1)
+                    right = error <= max(0.1 if self.gpu else 1e-3, 2 * yardstick)
+                    took = time.monotonic() - began
+                    found[name] = {"ms a token": ms, "error": error, "seconds": took}
+                    self.say(
+                        f"batch {batch}, k = {k}, {name}: {ms:.3f} ms a token "
+                        f"({ms / self.floors[k]:.2f} floors), relative error of the logits "
+                        f"{error:.4f}{'' if right else ': WRONG'}, {took:.1f} s"
+                    )
+                    if right and (best is None or ms < best[0]):
+                        best = (ms, decoder)
+                        self.mode = name
+                except Exception:
+                    self.failed(f"variant {name} at batch {batch}")
+                if best is None or best[1] is not decoder:
+                    del decoder
+                self.free()
+        self.about["variants"][batch] = found | {"taken": self.mode if best else "eager"}
+        return best[1] if best else None
+
+    def _needless(self, name: str, batch: int, k: int, best: Any) -> bool:
+        """Say whether a variant need not be tried, or cannot for want of time."""
+        if batch > 1 and name == "compiled":
+            return True  # of the products only those of one row are spelled as sums
+        last = batch == 1 and name == "compiled, grouped experts"
+        if last and best is not None and best[0] < ENOUGH * self.floors[k]:
+            return True
+        if self.gpu and self.left < 60 and best is not None:
+            self.about["left out"].append(f"variant {name} at batch {batch}")
+            return True
+        return False
+
+    def taught(self, inputs: Any, k: int, eager: Answers, decoder: Graphed | None) -> Any:
+        """Return the logits of every step when the eager answer is what was said before."""
+        set_k(self.model, self.routers, k)
+        width = inputs["input_ids"].shape[1]
+        cache = None if decoder is None else decoder.cache(width + len(eager.tokens[0]))
+        more = {} if cache is None else {"past_key_values": cache}
+        made = self.model(**inputs, **more, use_cache=True, logits_to_keep=1)
+        cache, logits = made.past_key_values, []
+        tokens = torch.as_tensor(eager.tokens, device=self.device)
+        for number in range(tokens.shape[1] - 1):
+            one = tokens[:, number : number + 1]
+            if decoder is None:
+                made = self.model(input_ids=one, past_key_values=cache, use_cache=True)
+                logits.append(made.logits[:, -1].float())
+            else:
+                decoder.step(k, one, width + number, cache)
+                logits.append(decoder.logits.float().clone())
+        return torch.stack(logits)
+
+    def cell(self, batch: int, number: int, decoder: Any) -> None:
+        """Time one image size at every k, in random order within a repeat."""
+        args, inputs = self.args, self.inputs(batch, number)
+        tokens = self.shapes[number].tokens
+        began = time.monotonic()
+        prefills: dict[int, GraphedPrefill] = {}
+        with self.vision.replaying(self.encoded(inputs)[1]):
+            for k in args.ks:
+                self.ask(inputs, k, decoder)
+            static = getattr(decoder, "static", None)
+            # A long prefill of many prompts is not a matter of launches.
+            if static is not None and batch * tokens <= 2560:
+                try:
+                    pool = torch.cuda.graph_pool_handle() if self.gpu else None
+                    for k in args.ks:
+                        set_k(self.model, self.routers, k)
+                        fixed = {"captured": self.gpu, "pool": pool}
+                        prefills[k] = GraphedPrefill(self.model, inputs, static, **fixed)
+                        static.reset()
+                        made = self.model(**inputs, past_key_values=static, logits_to_keep=1)
+                        wanted = made.logits[:, -1].float().clone()
+                        static.reset()
+                        error = _distance(prefills[k](**inputs).logits[:, -1].float(), wanted)
+                        if error > (0.1 if self.gpu else 1e-3):
+                            raise ArithmeticError(f"k = {k}: logits {error:.3f} off")
+                        self.ask(inputs, k, decoder, prefills[k])
+                except Exception:
+                    prefills = {}
+                    self.failed(f"captured prefill, batch {batch}, {tokens} image tokens")
+        ready = time.monotonic() - began
+        for repeat in range(args.repeats):
+            vision_ms, features = self.encoded(inputs)
+            rng = np.random.default_rng([args.seed, batch, number, repeat])
+            with self.vision.replaying(features):
+                for k in rng.permutation(args.ks).tolist():
+                    for kind in ("", "captured prefill")[: 1 + (k in prefills)]:
+                        made = self.ask(inputs, k, decoder, prefills[k] if kind else None)
+                        self.keep(made, k, batch, number, repeat, vision_ms, kind, inputs)
+        del prefills
+        self.free()
+        self.write()
+        self.show(batch, number, ready, time.monotonic() - began)
+
+    def keep(
+        self,
+        made: Answers,
+        k: int,
+        batch: int,
+        number: int,
+        repeat: int,
+        vision_ms: float,
+        kind: str,
+        inputs: Any,
+    ) -> None:
+        """Add a row to the latency table."""
+        parts = [self.label, kind, f"batch {batch}" if batch > 1 else ""]
+        self.rows.append(
+            {
+                "dataset": "full_size",
+                "run": self.args.model,
+                "model": self.args.model,
+                "device": ", ".join(part for part in parts if part),
+                "sample_id": None,
+                "k": k,
+                "batch": batch,
+                "repeat": repeat,
+                "request": number,
+                "vision_ms": vision_ms,
+                "prefill_ms": made.prefill_ms,
+                "ttft_ms": vision_ms + made.first_ms,
+                "decode_ms": made.decode_ms,
+                "total_ms": vision_ms + made.first_ms + made.decode_ms,
+                "n_prompt_tokens": int(inputs["input_ids"].shape[1]),
+                "n_new_tokens": int(made.tokens.shape[1]),
+                "n_image_tokens": self.shapes[number].tokens,
+                "dtype": str(self.dtype).removeprefix("torch."),
+                "decode_mode": self.decode_mode,
+                "order": len(self.rows),
+            }
+        )
+
+    def write(self) -> None:
+        """Write what there is."""
+        out = Path(self.args.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if self.rows:
+            write_table(pd.DataFrame(self.rows), out, LATENCY)
+        self.about |= {"written": _now(), "seconds": time.monotonic() - self.began}
+        self.about["state at end"] = device_state(self.device)
+        text = json.dumps(self.about, indent=1, default=str)
+        out.with_name(f"{out.stem}.provenance.json").write_text(text + "\n", encoding="utf-8")
+
+    def show(self, batch: int, number: int, ready: float, seconds: float) -> None:
+        """Print the medians of a cell."""
+        rows = pd.DataFrame(self.rows)
+        rows = rows[(rows["batch"] == batch) & (rows["request"] == number)]
+        lines = [f"batch {batch}, {self.shapes[number].tokens} image tokens "]
+        lines[0] += f"({ready:.0f} s to get ready, {seconds:.0f} s in all)"
+        for device, part in rows.groupby("device", sort=False):
+            lines.append(f"    {device}: vision {part['vision_ms'].median():.2f} ms")
+            for name, column in (("prefill", "prefill_ms"), ("a token", "decode_ms")):
+                by_k = part.groupby("k")[column].median()
+                if column == "decode_ms":
+                    by_k = by_k / (part["n_new_tokens"].iloc[0] - 1)
+                cells = [f"{k}: {value:.3f}" for k, value in by_k.items()]
+                if column == "decode_ms" and batch == 1:
+                    ratios = [f"{value / self.floors[k]:.2f}" for k, value in by_k.items()]
+                    cells.append("floors " + " ".join(ratios))
+                lines.append(f"      {name}, ms by k  " + "  ".join(cells))
+        self.say("\n".join(lines))
+
+    def all(self) -> None:
+        """Do every batch and image size that the seconds allow."""
+        for batch in self.args.batches:
+            self.mode, chosen = "eager", None
+            try:
+                chosen = self.choose(batch)
+            except Exception:
+                self.failed(f"choosing how to decode at batch {batch}")
+            decoder: Any = chosen or Eager(self.model)
+            self.decode_mode = decoder.name + (f" ({self.mode})" if chosen else "")
+            self.say(f"batch {batch}: decoding by {self.decode_mode}")
+            self.write()
+            for number, tiles in enumerate(self.shapes):
+                if self.left < (30 if self.gpu else 0):
+                    self.about["left out"].append(f"batch {batch}, {tiles.tokens} image tokens")
+                    self.say(f"no time left for batch {batch}, {tiles.tokens} image tokens")
+                    continue
+                try:
+                    self.cell(batch, number, decoder)
+                except Exception:
+                    self.failed(f"batch {batch}, {tiles.tokens} image tokens")
+            del chosen, decoder
+            self.free()
+        self.write()
+        self.say(f"done: {len(self.rows)} rows in {self.args.out}")
+
+
+def _distance(made: Any, wanted: Any) -> float:
+    """Length of the difference of logits over the length of what they vary, worst row."""
+    centred = wanted - wanted.mean(-1, keepdim=True)
+    return float(((made - wanted).norm(dim=-1) / centred.norm(dim=-1)).max())
+
+
+def bandwidth(clock: Clock, device: str, size: int) -> float:
+    """Bytes read and written a second by copying `size` bytes within the device."""
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(8):
+        clock.wait()
+        start = clock.mark()
+        target.copy_(source)
+        stop = clock.mark()
+        clock.wait()
+        best = min(best, clock.ms(start, stop))
+    return 2 * size / best * 1e3
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", choices=sorted(SHAPES), required=True)
+    parser.add_argument("-o", "--out", required=True, help="latency table, .parquet")
+    parser.add_argument("--ks", type=_numbers, default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--batches", type=_numbers, default=[1, 8])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--new", type=int, default=32, help="tokens of an answer")
+    parser.add_argument("--seconds", type=float, default=270, help="budget, the import excluded")
+    parser.add_argument("--variants", type=lambda t: t.split(";"), default=list(VARIANTS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--toy", action="store_true", help="a tiny model of the same build")
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Run one model."""
+    run = Run(arguments(given))
+    run.say(f"{run.label}, PyTorch {torch.__version__}")
+    try:
+        with torch.inference_mode():
+            run.make()
+            run.all()
+    except Exception:
+        run.failed("the whole run")
+        run.write()
+
+
+if __name__ == "__main__":
+    main()
