@@ -95,9 +95,9 @@ def test_another_file_of_the_same_name(tmp_path: Path) -> None:
 def test_an_image_whose_decoding_never_ends(tmp_path: Path, name: str) -> None:
     folder = write_images(tmp_path / "i", 4)
     (folder / "001.png").write_bytes(many_scans(100_000))
-    rows = measure_chunk(tasks(packed(folder)[name]), work(2))
+    rows = measure_chunk(tasks(packed(folder)[name]), work(3))
     assert widths(rows) == [30, None, 32, 33]
-    assert rows[1].error == timed_out(2)
+    assert rows[1].error == timed_out(3)
     # Its bytes had come: the row is the one that a local run writes.
     assert rows[1].sha256 == sha256_bytes((folder / "001.png").read_bytes())
 
@@ -108,9 +108,9 @@ def test_an_image_whose_bytes_never_come(
 ) -> None:
     monkeypatch.setenv("STUCK", "19")
     path = packed(write_images(tmp_path / "i", 12, first=13))[name]
-    rows = measure_chunk(tasks(path), work(2))
+    rows = measure_chunk(tasks(path), work(3))
     assert widths(rows) == [13, 14, 15, 16, 17, 18, None, *range(20, 25)]
-    assert (rows[6].error, rows[6].sha256) == (timed_out(2), None)
+    assert (rows[6].error, rows[6].sha256) == (timed_out(3), None)
 
 
 @pytest.mark.parametrize("name", ["i.parquet", "i.tar.gz"])
@@ -120,22 +120,22 @@ def test_a_file_that_stalls_twice_in_a_row_ends_the_run(
     monkeypatch.setenv("STUCK", "19,20")
     path = packed(write_images(tmp_path / "i", 12, first=13))[name]
     with pytest.raises(InputError) as refused:
-        measure_chunk(tasks(path), work(1.5))
+        measure_chunk(tasks(path), work(3))
     message = str(refused.value)
-    assert message.startswith(f"reading '{path}' on a Dask worker stalls: nothing came for 1.5 s")
+    assert message.startswith(f"reading '{path}' on a Dask worker stalls: nothing came for 3 s")
     assert "006" in message and "007" in message and "what is finished is kept" in message
 
 
 def test_a_long_archive_is_no_images_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUCK", "slow")
     path = tmp_path / "i.tar.gz"
-    ballast = np.random.default_rng(0).bytes(1 << 21)
+    ballast = np.random.default_rng(0).bytes(1 << 22)
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, data in (("a.bin", ballast), ("b.png", png(13))):
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     # More than twice the timeout goes by before the first image comes.
-    assert path.stat().st_size > 8 << 18
-    rows = measure_chunk(tasks(path), work(1))
+    assert path.stat().st_size > 16 << 18
+    rows = measure_chunk(tasks(path), work(2))
     assert (widths(rows), rows[0].error) == ([13], None)
