@@ -4,11 +4,13 @@ What travels: to the workers, where images lie (paths, spans of tar shards, rows
 files; never pixels), so the files must be there under the same paths; back, finished rows. So no
 folder need be shared for the output: parts and the table are written by the caller alone.
 
-What fails: an image that hangs or crashes its process does so in a child process of the Dask
-worker, which kills it and goes on. A Dask worker that dies has its chunks measured elsewhere by
-the scheduler. One that is blamed for too many deaths is split by the caller, half by half, until
-the image is alone that nobody survives, and gets an error row. Without scheduler the run ends;
-the same command resumes.
+What fails: images are read, decoded and measured in child processes of the Dask workers, so one
+that hangs or crashes its process, in a Parquet file or an archive as in a file of its own, does so
+there; the Dask worker kills the process and goes on. A file that stalls the reading twice in a row,
+or is damaged, ends the run with a message. A Dask worker that dies has its chunks measured
+elsewhere by the scheduler. One that is blamed for too many deaths is split by the caller, half by
+half, until the image is alone that nobody survives, and gets an error row. Without scheduler the
+run ends; the same command resumes.
 """
 
 from __future__ import annotations
@@ -21,18 +23,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from complexity import image, registry
 from complexity.errors import InputError
-from complexity.files import plain
+from complexity.files import plain, sha256_bytes
 from complexity.one_image import Task
-from complexity.places import fetched
 from complexity.registry import Function
-from complexity.rows import CRASHED, Row
+from complexity.rows import CRASHED, Row, ended_its_process
 from complexity.rows import timed_out as timed_out_text
-from complexity.workers import Pool, error_row, judged
+from complexity.workers import Answer, Pool, error_row, judged
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -106,27 +107,48 @@ def measure_chunk(tasks: list[Task], work: Work) -> list[Row]:
     InputError
         The worker has another version of a metric, lacks it, or cannot read the file.
     """
-    try:
-        left = [
-            replace(task, item=item)
-            for task, item in zip(tasks, fetched(t.item for t in tasks), strict=True)
-        ]
-    except OSError as error:
-        raise InputError(
-            f"a Dask worker cannot read '{tasks[0].item.path}' ({error.strerror}): the images "
-            "must lie under the same path on every worker."
-        ) from None
     rows: list[Row] = []
+    left, before = tasks, Answer()
     with _pool(work) as pool:
         while left:
-            answer = pool.ask(left)
+            answer = _asked(pool, left)
+            if not answer.rows and answer.stalled and before.stalled:
+                _see_that_it_moves(answer, before, work.timeout)
             rows += answer.rows
             if answer.culprit is not None and answer.late:
-                rows.append(error_row(answer.culprit, timed_out_text(work.timeout)))
+                late = timed_out_text(work.timeout)
+                rows.append(error_row(answer.culprit, late, answer.sha256))
             elif answer.culprit is not None:
-                rows += judged(pool.ask([answer.culprit]), work.timeout)
-            left = answer.rest
+                rows += judged(_asked(pool, [answer.culprit]), work.timeout)
+            left, before = answer.rest, answer
     return rows
+
+
+def _asked(pool: Pool, tasks: list[Task]) -> Answer:
+    """Have images measured; word that a file is not there."""
+    try:
+        return pool.ask(tasks)
+    except OSError as error:
+        raise InputError(
+            f"a Dask worker cannot read '{error.filename or tasks[0].item.path}' "
+            f"({error.strerror}): the images must lie under the same path on every worker."
+        ) from None
+
+
+def _see_that_it_moves(answer: Answer, before: Answer, timeout: float) -> None:
+    """Refuse a file in which reading stalls at one image and then at the next.
+
+    What lies behind in a compressed archive or a row group is not to be had without what lies
+    before: each image of it would take its whole time.
+    """
+    one, two = before.culprit, answer.culprit
+    if one is not None and two is not None and one.item.path == two.item.path:
+        raise InputError(
+            f"reading '{two.item.path}' on a Dask worker stalls: nothing came for {timeout:g} s at "
+            f"'{one.item.image_id}', then again at '{two.item.image_id}'. Raise --timeout if the "
+            "storage is slow, or write the file again, and run the same command again: what is "
+            "finished is kept."
+        )
 
 
 @contextlib.contextmanager
@@ -280,7 +302,7 @@ class _Conversation:
                         half = len(tasks) // 2
                         again += [tasks[:half], tasks[half:]]
                     elif tasks[0].item.image_id in self._tried:
-                        yield [error_row(tasks[0], CRASHED)]
+                        yield [error_row(tasks[0], CRASHED, _sha256(tasks[0]))]
                     else:
                         self._tried.add(tasks[0].item.image_id)
                         suspects.append(tasks[0])
@@ -337,13 +359,21 @@ class _Conversation:
         paths = {task.item.image_id: task.item.path for task in tasks}
         for row in rows:
             path = paths.get(row.image_id)
-            if row.sha256 is None and path is not None and path.is_file():
+            hung = ended_its_process(row.error)
+            if row.sha256 is None and not hung and path is not None and path.is_file():
                 with contextlib.suppress(OSError):
                     path.open("rb").close()
                     raise InputError(
                         f"a Dask worker cannot read '{path}' ({row.error}), which is readable "
                         "here: the images must lie under the same path on every worker."
                     )
+
+
+def _sha256(task: Task) -> str | None:
+    """Hash an image's bytes, where they can be read."""
+    with contextlib.suppress(Exception):
+        return sha256_bytes(task.item.read())
+    return None
 
 
 def _unique() -> str:

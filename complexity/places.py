@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from complexity.errors import InputError
 
 if TYPE_CHECKING:
     from complexity.sources import ImageItem
@@ -66,13 +68,22 @@ class Cell:
 Place = Span | Member | Cell
 
 
-def fetched(items: Iterable[ImageItem]) -> Iterator[ImageItem]:
+def nothing() -> None:
+    """Take notice of progress that nobody waits for."""
+
+
+def fetched(
+    items: Iterable[ImageItem], progress: Callable[[], object] = nothing
+) -> Iterator[ImageItem]:
     """Read images that are described by their places; others stay as they are.
 
     Parameters
     ----------
     items : iterable of ImageItem
         In the order of storage, so that each part of a file is read once.
+    progress : callable
+        Called whenever something has been read on the way to the next image: a compressed
+        archive's bytes, a batch of a row group.
 
     Yields
     ------
@@ -82,9 +93,9 @@ def fetched(items: Iterable[ImageItem]) -> Iterator[ImageItem]:
     Raises
     ------
     InputError
-        A Parquet file or a compressed archive cannot be read.
+        A Parquet file or an archive cannot be read, or ends too soon.
     OSError
-        Nor a plain one.
+        A plain archive cannot be opened.
     """
     for (path, kind, _), run in groupby(items, _file):
         some = list(run)
@@ -96,15 +107,10 @@ def fetched(items: Iterable[ImageItem]) -> Iterator[ImageItem]:
             from complexity.sources_parquet import read_cells
 
             cells = [item.place for item in some if isinstance(item.place, Cell)]
-            for item, found in zip(some, read_cells(path, cells), strict=True):
+            for item, found in zip(some, read_cells(path, cells, progress), strict=True):
                 yield replace(found, image_id=item.image_id)
         else:
-            from complexity.sources_tar import read_members
-
-            members = {found.image_id: found for found in read_members(path, _ids(some))}
-            for item in some:
-                # An archive that has changed may lack it: then there is nothing to read.
-                yield members.get(item.image_id, replace(item, path=None, place=None))
+            yield from _members(path, some, progress)
 
 
 def _file(item: ImageItem) -> tuple[Path | None, type | None, int]:
@@ -113,8 +119,22 @@ def _file(item: ImageItem) -> tuple[Path | None, type | None, int]:
     return item.path, None if item.place is None else type(item.place), group
 
 
-def _ids(items: Sequence[ImageItem]) -> list[str]:
-    return [item.image_id for item in items]
+def _members(
+    path: Path, items: Sequence[ImageItem], progress: Callable[[], object]
+) -> Iterator[ImageItem]:
+    """Read images from a compressed archive, each handed out as soon as it is read."""
+    from complexity.sources_tar import read_members
+
+    members = read_members(path, [item.image_id for item in items], progress)
+    early: dict[str, ImageItem] = {}
+    for item in items:
+        while item.image_id not in early:
+            found = next(members, None)
+            if found is None:
+                break
+            early[found.image_id] = found
+        # An archive that has changed may lack it: then there is nothing to read.
+        yield early.pop(item.image_id, replace(item, path=None, place=None))
 
 
 def _spans(path: Path, items: Sequence[ImageItem]) -> Iterator[ImageItem]:
@@ -122,4 +142,10 @@ def _spans(path: Path, items: Sequence[ImageItem]) -> Iterator[ImageItem]:
         for item in items:
             assert isinstance(item.place, Span)
             handle.seek(item.place.offset)
-            yield replace(item, path=None, place=None, data=handle.read(item.place.size))
+            data = handle.read(item.place.size)
+            if len(data) < item.place.size:
+                raise InputError(
+                    f"'{path}' cannot be read as a tar archive (it ends within "
+                    f"'{item.image_id}'); it may be incomplete: fetch or write it again"
+                )
+            yield replace(item, path=None, place=None, data=data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from complexity.errors import InputError, did_you_mean, listing
 from complexity.files import sha256_file
-from complexity.places import Cell
+from complexity.places import Cell, nothing
 from complexity.sources import ImageItem, checked_ids, content_hash, digest, unknown_id
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _BATCH = 16
 # Bytes read at a time, so that a row group of many pages is never held whole.
 _BUFFER = 1 << 20
+
+
+_CHANGED = "it is not the file that was described, here or on another machine; run again"
 
 
 class _Group(NamedTuple):
@@ -189,7 +192,9 @@ class ParquetImages:
         return read_cells(group.file, cells)
 
 
-def read_cells(file: Path, cells: Sequence[Cell]) -> Iterator[ImageItem]:
+def read_cells(
+    file: Path, cells: Sequence[Cell], progress: Callable[[], object] = nothing
+) -> Iterator[ImageItem]:
     """Read images, their bytes or else their paths and no ids, from one row group.
 
     Parameters
@@ -198,6 +203,13 @@ def read_cells(file: Path, cells: Sequence[Cell]) -> Iterator[ImageItem]:
         The Parquet file.
     cells : sequence of Cell
         Of one row group and column, by ascending row.
+    progress : callable
+        Called after each batch of rows.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, incomplete or not the one described: it has no such row.
     """
     if not cells:
         return
@@ -207,6 +219,8 @@ def read_cells(file: Path, cells: Sequence[Cell]) -> Iterator[ImageItem]:
     following = iter(cells)
     row = next(following).row
     with _opened(file) as parquet:
+        if first.group >= parquet.num_row_groups:
+            raise InputError(f"'{file}' has no row group {first.group + 1}: {_CHANGED}")
         start = 0
         for batch in parquet.iter_batches(
             batch_size=_BATCH, row_groups=[first.group], columns=columns, use_threads=False
@@ -219,6 +233,8 @@ def read_cells(file: Path, cells: Sequence[Cell]) -> Iterator[ImageItem]:
                     return
                 row = after.row
             start += len(column)
+            progress()
+    raise InputError(f"'{file}' has no row {row + 1} in row group {first.group + 1}: {_CHANGED}")
 
 
 def _item(value: bytes | dict[str, bytes | str | None] | None, file: Path) -> ImageItem:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from complexity.errors import InputError, listing
 from complexity.files import sha256_file
-from complexity.places import Member, Place, Span
+from complexity.places import Member, Place, Span, nothing
 from complexity.sources import IMAGE_SUFFIXES, ImageItem, checked_ids, digest, unknown_id
+
+# Bytes of a file taken at a time: how finely its progress is seen.
+_BUFFER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,27 @@ class TarImages:
         return digest((shard_name(file), sha256_file(file)) for file in self.files)
 
 
-def read_members(file: Path, ids: Collection[str]) -> Iterator[ImageItem]:
-    """Read images from one shard, in the order of storage, as far as the last that is wanted."""
+def read_members(
+    file: Path, ids: Collection[str], progress: Callable[[], object] = nothing
+) -> Iterator[ImageItem]:
+    """Read images from one shard, in the order of storage, as far as the last that is wanted.
+
+    Parameters
+    ----------
+    file : Path
+        The archive.
+    ids : collection of str
+        The images wanted; those that it lacks are passed over.
+    progress : callable
+        Called whenever bytes of the file have come.
+
+    Raises
+    ------
+    InputError
+        The archive is damaged or ends too soon.
+    """
     inside = set(ids)
-    with _opened(file) as archive:
+    with _opened(file, progress) as archive:
         for member, key in _images(archive):
             image_id = f"{shard_name(file)}/{key}"
             if image_id in inside:
@@ -140,10 +162,27 @@ class _StrictHeader(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from error
 
 
+class _Watched(io.FileIO):
+    """A file that tells when bytes of it have come."""
+
+    def __init__(self, file: Path, progress: Callable[[], object]) -> None:
+        super().__init__(file)
+        self._progress = progress
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read into a buffer."""
+        count = super().readinto(buffer)
+        self._progress()
+        return count
+
+
 @contextmanager
-def _opened(file: Path) -> Iterator[tarfile.TarFile]:
+def _opened(file: Path, progress: Callable[[], object] = nothing) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(file, "r:*", tarinfo=_StrictHeader) as archive:
+        with (
+            io.BufferedReader(_Watched(file, progress), _BUFFER) as handle,
+            tarfile.open(fileobj=handle, mode="r:*", tarinfo=_StrictHeader) as archive,
+        ):
             yield archive
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise InputError(

@@ -7,11 +7,16 @@ its pipe in tells it that its parent is gone, however that went, and it leaves a
 
 Rows come back one by one: when the process ends over an image, or is ended because it took too
 long, the one not answered is the culprit, and nothing else of its chunk is lost.
+
+Images that lie in a Parquet file or an archive (see `complexity.places`) are read here, too. On the
+way to one, signs of progress come back (`Progress`): time is up when nothing comes, not when an
+archive is long.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 import pickle
@@ -22,15 +27,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy as np
 
+from complexity.errors import InputError
+from complexity.files import sha256_bytes
 from complexity.image import prepare_array
 from complexity.one_image import Task, measure_image
+from complexity.places import fetched
 from complexity.registry import Function
-from complexity.rows import of_exception
+from complexity.rows import Row, of_exception
 
 _LENGTH = struct.Struct("<Q")
 _ONE_THREAD = (
@@ -45,8 +54,26 @@ _BOOT = (
 )
 
 
+# Signs of progress that follow each other more closely are not sent.
+_OFTEN = 0.05
+
+
 class WorkerDied(Exception):
     """A worker process ended before it answered."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a process says on the way to the next row.
+
+    Attributes
+    ----------
+    sha256 : str or None
+        Hexadecimal, of the image's bytes: they have been read, its measuring begins. None while
+        reading goes on.
+    """
+
+    sha256: str | None = None
 
 
 class WorkerProcess:
@@ -58,11 +85,14 @@ class WorkerProcess:
         When a watchdog shall end it, on `time.monotonic`'s clock.
     overdue : bool
         Whether a watchdog has.
+    loaded : set of str
+        Modules that it was told to import.
     """
 
     def __init__(self) -> None:
         self.deadline = math.inf
         self.overdue = False
+        self.loaded: set[str] = set()
         # A process group of its own: the terminal's Ctrl-C is the parent's to handle.
         apart: dict[str, Any] = (
             {"process_group": 0}
@@ -158,14 +188,46 @@ def serve() -> None:
     with contextlib.suppress(OSError):
         _send(answers, pickle.dumps(failure))
         while True:
-            chunk: list[Task] | None = pickle.loads(messages.get())
-            if chunk is None:
+            message: list[Task] | str | None = pickle.loads(messages.get())
+            if message is None:
                 _warm_up(functions)
                 _send(answers, pickle.dumps(None))
-                continue
-            for task in chunk:
-                _send(answers, pickle.dumps(measure_image(task, functions)))
+            elif isinstance(message, str):
+                importlib.import_module(message)
+                _send(answers, pickle.dumps(None))
+            else:
+                for answer in _answers(message, functions, _Beat(answers)):
+                    _send(answers, pickle.dumps(answer))
     os._exit(0)
+
+
+class _Beat:
+    """Says that reading goes on, but not too often."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers, self._last = answers, -math.inf
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= _OFTEN:
+            self._last = now
+            _send(self._answers, pickle.dumps(Progress()))
+
+
+def _answers(
+    chunk: list[Task], functions: Mapping[str, Function], progress: Callable[[], object]
+) -> Iterator[Row | Progress | InputError | OSError]:
+    """Read and measure images; an error of a file that holds several is the last answer."""
+    items = fetched((task.item for task in chunk), progress)
+    for task in chunk:
+        try:
+            item = next(items)
+        except (InputError, OSError) as error:
+            yield error
+            return
+        if task.item.place is not None and item.data is not None:
+            yield Progress(sha256_bytes(item.data))
+        yield measure_image(replace(task, item=item), functions)
 
 
 def _warm_up(functions: Mapping[str, Function]) -> None:

@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from complexity.errors import InputError
 from complexity.files import sha256_bytes
 from complexity.one_image import Task, measure_image
+from complexity.places import Cell
 from complexity.registry import Function
 from complexity.rows import CRASHED, Row, timed_out
-from complexity.worker_process import WorkerDied, WorkerProcess
+from complexity.worker_process import Progress, WorkerDied, WorkerProcess
 
 #: Seconds that one image may take in a worker process.
 TIMEOUT = 60.0
 # Loading libraries and compiling kernels is no image's fault: it has time of its own.
 _READY_SECONDS = 180.0
 _STARTS = 3
+_PARQUET = "pyarrow.parquet"
 
 
 def sendable(functions: Mapping[str, Function]) -> bool:
@@ -106,7 +108,8 @@ def measure_apart(
                 if answer.rest:
                     again.append(answer.rest)
                 if answer.culprit is not None and answer.late:
-                    answer.rows.append(error_row(answer.culprit, timed_out(timeout)))
+                    late = error_row(answer.culprit, timed_out(timeout), answer.sha256)
+                    answer.rows.append(late)
                 elif answer.culprit is not None:
                     suspects.append(answer.culprit)
                 if answer.rows:
@@ -125,14 +128,26 @@ def judged(answer: Answer, timeout: float) -> list[Row]:
     """Turn the answer to one image on its own into its row: there is no second chance."""
     if answer.culprit is None:
         return answer.rows
-    return [error_row(answer.culprit, timed_out(timeout) if answer.late else CRASHED)]
+    error = timed_out(timeout) if answer.late else CRASHED
+    return [error_row(answer.culprit, error, answer.sha256)]
 
 
-def error_row(task: Task, error: str) -> Row:
-    """Make the row of an image that could not be measured."""
-    sha256 = None
-    with contextlib.suppress(Exception):
-        sha256 = sha256_bytes(task.item.read())
+def error_row(task: Task, error: str, sha256: str | None = None) -> Row:
+    """Make the row of an image that could not be measured.
+
+    Parameters
+    ----------
+    task : Task
+        The image.
+    error : str
+        Why.
+    sha256 : str, optional
+        Of its bytes. When left out they are read here, but for an image in a Parquet file or an
+        archive: reading it may be what went wrong, and nothing could stop it here.
+    """
+    if sha256 is None and task.item.place is None:
+        with contextlib.suppress(Exception):
+            sha256 = sha256_bytes(task.item.read())
     return Row(task.item.image_id, sha256=sha256, error=error)
 
 
@@ -150,12 +165,21 @@ class Answer:
         Whether it was ended because that image took too long.
     rest : list of Task
         The images after that one.
+    sha256 : str or None
+        Of the culprit's bytes, where the process read them from a file that holds several images.
     """
 
     rows: list[Row] = field(default_factory=list)
     culprit: Task | None = None
     late: bool = False
     rest: list[Task] = field(default_factory=list)
+    sha256: str | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the process was ended while it read a file that holds several images."""
+        place = None if self.culprit is None else self.culprit.item.place
+        return self.late and place is not None and self.sha256 is None
 
 
 class Pool:
@@ -180,26 +204,65 @@ class Pool:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def ask(self, chunk: list[Task]) -> Answer:
-        """Have one process measure a chunk; any number of threads may ask at a time."""
+        """Have one process measure a chunk; any number of threads may ask at a time.
+
+        Images that are described by their places are read by the process. Its time is up when
+        it has nothing to say for so long: neither bytes that have come nor an image read nor one
+        measured.
+
+        Raises
+        ------
+        InputError
+            No process can be started, or a file that holds several images is damaged.
+        OSError
+            Such a file cannot be opened.
+        """
         with self._lock:
             worker = self._idle.pop() if self._idle else None
         answer = Answer()
         try:
             if worker is None:
                 worker = self._start()
+            self._load(worker, chunk)
             worker.send(pickle.dumps(chunk))
             for _ in chunk:
-                answer.rows.append(worker.receive(self._timeout))
+                answer.rows.append(self._row(worker, answer))
         except WorkerDied:
             left = chunk[len(answer.rows) :]
             answer.culprit, answer.rest = left[0], left[1:]
             answer.late = worker is not None and worker.overdue
             if worker is not None:
                 self._drop(worker)
-        else:
-            with self._lock:
-                self._idle.append(worker)
+            return answer
+        except (InputError, OSError):
+            if worker is not None:
+                self._spare(worker)
+            raise
+        self._spare(worker)
         return answer
+
+    def _row(self, worker: WorkerProcess, answer: Answer) -> Row:
+        """Await the next image's row, and note what is said of the image before it comes."""
+        answer.sha256 = None
+        while True:
+            said: Row | Progress | InputError | OSError = worker.receive(self._timeout)
+            if isinstance(said, Row):
+                return said
+            if not isinstance(said, Progress):
+                raise said
+            answer.sha256 = said.sha256
+
+    @staticmethod
+    def _load(worker: WorkerProcess, chunk: list[Task]) -> None:
+        """Have a process load what reads the images: that takes no image's time."""
+        if _PARQUET not in worker.loaded and any(isinstance(t.item.place, Cell) for t in chunk):
+            worker.send(pickle.dumps(_PARQUET))
+            worker.receive(_READY_SECONDS)
+            worker.loaded.add(_PARQUET)
+
+    def _spare(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            self._idle.append(worker)
 
     def _start(self) -> WorkerProcess:
         """Start a process and see it ready.

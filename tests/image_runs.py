@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 
 # This checkout before any that is installed.
 PATHS = os.pathsep.join(map(str, [Path(__file__).parent, Path(__file__).parents[1]]))
@@ -49,6 +54,28 @@ def write_images(folder: Path, n: int, first: int = 30) -> Path:
     for i in range(n):
         (folder / f"{i:03d}.png").write_bytes(png(first + i))
     return folder
+
+
+def many_scans(scans: int) -> bytes:
+    """Make a progressive JPEG of 9 megapixels that goes over them again and again."""
+    buffer = io.BytesIO()
+    Image.new("L", (3000, 3000), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + data[-2:]
+
+
+def packed(folder: Path) -> dict[str, Path]:
+    """The images of a folder as Parquet and as tar shards, compressed and not."""
+    files = sorted(folder.iterdir())
+    cells = [{"bytes": p.read_bytes(), "path": p.name} for p in files]
+    made = {name: folder.parent / name for name in ("i.parquet", "i.tar", "i.tar.gz")}
+    pq.write_table(pa.table({"image": cells}), made["i.parquet"], row_group_size=7)
+    for name, mode in (("i.tar", "w"), ("i.tar.gz", "w:gz")):
+        with tarfile.open(made[name], mode) as archive:  # type: ignore[call-overload]
+            for path in files:
+                archive.add(path, path.name)
+    return made
 
 
 def start(

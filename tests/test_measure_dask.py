@@ -12,16 +12,25 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from image_runs import PATHS, alive, await_that, finish, parts, png, start, write_images
+from image_runs import (
+    PATHS,
+    alive,
+    await_that,
+    finish,
+    packed,
+    parts,
+    png,
+    start,
+    write_images,
+)
 from odd_metrics import everything, slow, width
 
-from complexity import dask_cluster, registry, workers
+from complexity import dask_cluster, registry, run, workers
 from complexity.batch import measure
 from complexity.dask_cluster import Work, measure_chunk
 from complexity.errors import InputError
@@ -30,6 +39,7 @@ from complexity.places import Cell, Member, Span
 from complexity.registry import Metric
 from complexity.sources import ImageItem, open_source
 from complexity.sources_joined import open_sources
+from complexity.sources_tar import TarImages
 
 DIED = "the process that measured it died (out of memory, or a fault in a library)"
 LATE = "took longer than 4 s to measure: its process was ended (raise --timeout to wait)"
@@ -127,19 +137,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.close()
 
 
-def packed(folder: Path) -> dict[str, Path]:
-    """The images of a folder as Parquet and as tar shards, compressed and not."""
-    files = sorted(folder.iterdir())
-    cells = [{"bytes": p.read_bytes(), "path": p.name} for p in files]
-    made = {name: folder.parent / name for name in ("i.parquet", "i.tar", "i.tar.gz")}
-    pq.write_table(pa.table({"image": cells}), made["i.parquet"], row_group_size=7)
-    for name, mode in (("i.tar", "w"), ("i.tar.gz", "w:gz")):
-        with tarfile.open(made[name], mode) as archive:  # type: ignore[call-overload]
-            for path in files:
-                archive.add(path, path.name)
-    return made
-
-
 def test_the_same_table_from_every_source(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +199,51 @@ def test_images_that_hang_or_crash(tmp_path: Path, cluster: Cluster, register: R
     wrong = frame.set_index("image_id")["error"].dropna()
     assert wrong.to_dict() == {"003.png": DIED, "007.png": DIED, "009.png": LATE}
     assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+def test_packed_images_that_hang_or_crash(
+    tmp_path: Path, cluster: Cluster, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(everything)
+    made = packed(write_images(tmp_path / "i", 14, first=10))
+    # Ids of the two archives must differ.
+    sources = [made["i.parquet"], made["i.tar"], made["i.tar.gz"].rename(tmp_path / "z.tar.gz")]
+    monkeypatch.setattr(run, "_CHUNK_IMAGES", 14)
+    outs = [tmp_path / "here.parquet", tmp_path / "there.parquet"]
+    measure(sources, metrics="everything", timeout=4, workers=3, out=outs[0])
+    frame = measure(sources, metrics="everything", timeout=4, out=outs[1], dask=cluster.address)
+    wrong = frame.set_index("image_id")["error"].dropna()
+    assert wrong.to_dict() == {
+        f"{folder}{key}{suffix}": reason
+        for folder, suffix in (("", ".png"), ("i/", ""), ("z/", ""))
+        for key, reason in (("003", DIED), ("007", DIED), ("009", LATE))
+    }
+    assert frame["sha256"].notna().all()
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+class Shrinking(TarImages):
+    """Archives that lose their second half once they have been described."""
+
+    def described(self, only: Collection[str] | None = None) -> Iterator[ImageItem]:
+        yield from super().described(only)
+        for file in self.files:
+            os.truncate(file, file.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("name", ["i.tar", "i.tar.gz"])
+def test_a_shard_cut_off_under_way(tmp_path: Path, cluster: Cluster, name: str) -> None:
+    shard = packed(write_images(tmp_path / "i", 20))[name]
+    out = tmp_path / "c.parquet"
+    source = Shrinking("i", (shard,))
+    with pytest.raises(InputError) as there:
+        measure(source, metrics="entropy_gray", timeout=30, out=out, dask=cluster.address)
+    with pytest.raises(InputError) as here:
+        measure(shard, metrics="entropy_gray", timeout=30, out=out)
+    for error in (there, here):
+        assert str(error.value).startswith(f"'{shard}' cannot be read as a tar archive (")
+        assert str(error.value).endswith("it may be incomplete: fetch or write it again")
+    assert not out.exists()
 
 
 def test_one_that_brings_dask_workers_down(tmp_path: Path, cluster: Cluster) -> None:

@@ -15,9 +15,19 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from image_runs import PATHS, alive, await_that, finish, parts, png, start, workers_of, write_images
+from image_runs import (
+    PATHS,
+    alive,
+    await_that,
+    finish,
+    many_scans,
+    parts,
+    png,
+    start,
+    workers_of,
+    write_images,
+)
 from odd_metrics import everything, slow
-from PIL import Image
 
 from complexity import registry, run
 from complexity.batch import measure, measure_into
@@ -74,17 +84,6 @@ def test_one_that_hangs_and_two_that_crash_cost_only_themselves(
     again = measure(folder, metrics=["everything", "edge_density"], timeout=4, workers=1, out=out)
     assert (again.attrs["reused"], again.attrs["computed"]) == (11, 3)
     assert out.read_bytes() == whole
-
-
-def many_scans(scans: int) -> bytes:
-    """Make a progressive JPEG of 9 megapixels that goes over them again and again."""
-    from io import BytesIO
-
-    buffer = BytesIO()
-    Image.new("L", (3000, 3000), 128).save(buffer, "JPEG", progressive=True)
-    data = buffer.getvalue()
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * scans + data[-2:]
 
 
 def test_a_real_image_that_keeps_the_decoder_busy(tmp_path: Path) -> None:

@@ -187,6 +187,49 @@ def test_an_unreadable_image_ends_nothing(tmp_path: Path) -> None:
     assert f"1 of 30 images could not be read: {broken.name}" in " ".join(result.answer.split())
 
 
+def test_cells_missing_at_random_set_most_samples_aside_and_say_so(tmp_path: Path) -> None:
+    ks = (1, 2, 3, 4, 6, 8, 12, 16)
+    manifest = small_study(
+        tmp_path / "study",
+        n_images=40,
+        models=("fixed4",),
+        ks=ks,
+        metrics=["object_count"],
+        covariates=[],
+    )
+    path = manifest.parent / "results.parquet"
+    results = pd.read_parquet(path)
+    kept = results[np.random.default_rng(5).random(len(results)) >= 0.1]
+    kept.to_parquet(path)
+    n_k = kept.groupby("sample_id")["k"].nunique()
+    whole, sampled = int((n_k == len(ks)).sum()), len(n_k)
+    assert 0.35 < whole / sampled < 0.5  # .9 ** 8 = .43
+    result = analysis.run(manifest, tmp_path / "run", workers=1)
+
+    joined = json.loads((tmp_path / "run" / "join.json").read_text(encoding="utf-8"))
+    incomplete = joined["incomplete"]
+    assert (incomplete["count"], incomplete["of"]) == (sampled - whole, sampled)
+    assert len(incomplete["examples"]) == 5
+    assert all(" lacks k = " in example for example in incomplete["examples"])
+    assert (joined["complete_samples"], joined["sampled"]) == ({"fixed4": whole}, sampled)
+    # Nothing is dropped from the table: only the comparison of k sets samples aside.
+    assert joined["rows"] == len(kept) == len(pd.read_parquet(tmp_path / "run" / "table.parquet"))
+    said = (
+        f"fixed4: fewer than half: {whole} of {sampled} samples with results have every k; its k "
+        "are compared on these only"
+    )
+    assert said in joined["notes"]
+    assert said in " ".join(result.answer.split())
+    sparsest = kept.groupby("k")["sample_id"].nunique()
+    aside = (
+        f"{sampled - whole} of {sampled} samples lack some k and are set aside, so that every k is "
+        f"judged on the same questions; k = {sparsest.idxmin()} has the fewest results "
+        f"({sparsest.min()})."
+    )
+    written = [file.read_text(encoding="utf-8") for file in (tmp_path / "run/optimum").iterdir()]
+    assert any(aside in text for text in written)
+
+
 def test_the_answer_says_yes_no_or_too_few(tmp_path: Path) -> None:
     metrics = ["object_count"]
     manifest = small_study(tmp_path / "study", n_images=100, metrics=metrics, covariates=[])

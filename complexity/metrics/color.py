@@ -35,6 +35,12 @@ def unique_colors(image: PreparedImage) -> float:
     of each sRGB channel the first 5 bits count; the numbers of distinct colours are weighted
     with .4, .3, .2 and .1.
 
+    The authors' script gives the same on the same array, but for its rounding to two digits; 5
+    bits are its default (their tables have 1 to 8). It takes images at full size, here they are
+    shrunk to the image policy's, which leaves fewer colours: .81 of those that the authors publish
+    in the median of 100 scenes with long sides of 559 to 1,060 pixels (.74 to .87 for four fifths;
+    rank correlation .99); up to 512 pixels they are the same.
+
     It does not see where colours are nor how far apart: a smooth gradient has more colours
     than a mosaic. It grows with the size of the image. Invariant to flips and rotations by 90
     degrees if both sides are multiples of 8 (else the averaged blocks differ).
@@ -97,7 +103,8 @@ def unique_colors_coarse(image: PreparedImage) -> float:
     unit="8-bit levels",
     range=(0.0, 400.0),
     summary="spread and mean of the opponent colours red-green and yellow-blue",
-    reference="Hasler & Süsstrunk 2003, Proc. SPIE 5007, doi:10.1117/12.477378",
+    reference="Hasler & Süsstrunk 2003, Proc. SPIE 5007, 87-95 (their metric 3), "
+    "doi:10.1117/12.477378",
     parameters={"weight_of_mean": 0.3},
     presets=("lite", "all"),
 )
@@ -118,8 +125,8 @@ def colorfulness(image: PreparedImage) -> float:
     Returns
     -------
     float
-        At least 0; 0 for an image in gray; about 15 is called slightly, 45 averagely and 82
-        highly colourful by people.
+        At least 0; 0 for an image in gray. People call about 15 slightly, 33 moderately, 45
+        averagely, 59 quite, 82 highly and 109 extremely colourful.
     """
     from complexity.metrics.counting import opponent_sums
 

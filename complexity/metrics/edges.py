@@ -13,7 +13,10 @@ from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
 
-MACK = "Mack & Oliva 2004, 12th Object Perception, Attention, and Memory Conference"
+MACK = (
+    "Mack & Oliva 2004, Computational estimation of visual complexity, 12th Annual Object "
+    "Perception, Attention, and Memory Conference"
+)
 
 _scratch = Scratch()
 
@@ -140,6 +143,10 @@ def edge_density(image: PreparedImage) -> float:
     (which the image policy fixes) and on contrast. It does not see colour contrasts of equal
     luma.
 
+    The share of edge pixels as a measure is Mack and Oliva's; sigma and thresholds are ours.
+    Theirs were not found; Rosenholtz, Li and Nakano (2007) smooth by sigma 1 and have other
+    thresholds, so the numbers are not to be compared with theirs.
+
     Parameters
     ----------
     image : PreparedImage
@@ -170,6 +177,11 @@ def edge_density_median(image: PreparedImage) -> float:
     taken; otherwise as `edge_density`. Bright images have fewer edges by this definition.
     Belongs to no preset.
 
+    Not the authors' numbers: their script takes the L1 norm of the gradient (OpenCV's default),
+    cuts the thresholds to whole numbers of at most 255, and sees images at full size. On one and
+    the same array the L2 norm here finds fewer edges: .79 of theirs in the median of 120 images
+    (.54 to .92 for four fifths of them; rank correlation .96).
+
     Parameters
     ----------
     image : PreparedImage
@@ -189,13 +201,17 @@ def edge_density_median(image: PreparedImage) -> float:
     unit="share of pixels",
     range=(0.0, 1.0),
     summary="share of pixels on Canny edges, thresholds 166.7 and 500",
-    reference="Machado et al. 2015, Acta Psychologica 160, doi:10.1016/j.actpsy.2015.06.005",
+    reference="after Machado et al. 2015, Acta Psychologica 160, 43-57, "
+    "doi:10.1016/j.actpsy.2015.06.005",
     parameters={**asdict(SETTINGS["high"]), "aperture": 3, "gradient": "L2"},
 )
 def edge_density_high(image: PreparedImage) -> float:
     """Share of pixels on Canny edges with thresholds 166.7 and 500, without smoothing.
 
     Otherwise as `edge_density`: strong contours and fine texture only. Belongs to no preset.
+
+    Machado et al. find the density of Canny edges among the strongest predictors of ratings. That
+    these thresholds are theirs could not be confirmed from their text.
 
     Parameters
     ----------
@@ -257,6 +273,11 @@ def msg(image: PreparedImage) -> float:
     (rounded down); for each channel the length of the gradient by 3 x 3 Sobel kernels (weights
     1 2 1, not normalised, mirrored borders), averaged over pixels and channels; the four
     scales weighted with .4, .3, .2 and .1.
+
+    The authors' script gives the same on the same array. It takes images at full size, here they
+    are shrunk to the image policy's: on 100 scenes with long sides of 559 to 1,060 pixels the
+    values were 1.08 times those that the authors publish in the median (.97 to 1.19 for four
+    fifths; rank correlation .98); up to 512 pixels they are the same.
 
     It grows with contrast and with fine texture, and does not tell one from the other.
     Invariant to flips and rotations by 90 degrees, up to rounding, if both sides are multiples

@@ -41,7 +41,7 @@ _scratch = Scratch()
     unit="proto-objects",
     range=(0.0, None),
     summary="proto-objects: superpixels merged by colour, the ground left out",
-    reference="Yu, Samaras & Zelinsky 2014, J. Vision 14(7):4, doi:10.1167/14.7.4",
+    reference="after Yu, Samaras & Zelinsky 2014, J. Vision 14(7):4, doi:10.1167/14.7.4",
     parameters={
         "same_colour": SAME_COLOUR,
         "min_size": MIN_SIZE,
@@ -55,7 +55,10 @@ def object_count(image: PreparedImage) -> float:
     """Count proto-objects: coherent patches of one colour that stand on the ground.
 
     After Yu, Samaras and Zelinsky: the image is cut into superpixels, and adjacent superpixels
-    of the same colour become one proto-object. In steps:
+    of the same colour become one proto-object. Departures: their superpixels are others, they
+    merge what shares one of the image's clusters of colours, and they count every proto-object,
+    the ground's included; no noise is taken out and no edge sharpened. The numbers are therefore
+    not to be compared with theirs. In steps:
 
     1. If the noise of gray exceeds 3 levels (see `noise_level`), a median of 3 x 3 and a
        bilateral filter whose range grows with the noise.

@@ -30,7 +30,7 @@ _scratch = Scratch()
     unit="correlation",
     range=(0.0, 1.0),
     summary="larger of the mirror symmetries, left to right and top to bottom",
-    reference="after Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), "
+    reference="after Mayer & Landwehr 2018, Psychol. Aesthet. Creat. Arts 12(4), 399-431, "
     "doi:10.1037/aca0000187",
     presets=("lite", "all"),
 )
@@ -41,9 +41,11 @@ def symmetry(image: PreparedImage) -> float:
     half, and of the upper with the mirrored lower half (a middle line is left out); the larger
     absolute value of the two.
 
-    Mayer and Landwehr correlate the halves in this way, but in 2018 also move the axis by up to
-    5 % of the side and take the best; here it stays in the middle. The larger of the two
-    directions is our choice; they report both.
+    Mayer and Landwehr correlate the halves in this way: their R package imagefluency gives the
+    same on the same gray with the axis in the middle. Departures: they also move the axis by up to
+    5 % of the side and take the best, so their values are never smaller; colour images they take
+    channel by channel (weights .2989, .587, .114); they report both directions, of which the larger
+    is our choice.
 
     As the value is absolute, a negative counts as symmetric. Only the two axes through the
     middle are tried, pixel by pixel: a symmetric thing off the middle, or slightly turned,
@@ -94,7 +96,8 @@ def symmetries(image: PreparedImage) -> tuple[float | None, float | None]:
     unit="dimension",
     range=(0.0, 2.0),
     summary="box-counting dimension of the Canny edges",
-    reference="Forsythe et al. 2011, Br. J. Psychol. 102(1), doi:10.1348/000712610X498958",
+    reference="after Forsythe et al. 2011, Br. J. Psychol. 102(1), 49-70, "
+    "doi:10.1348/000712610X498958",
     parameters={"edges": "edge_density", "first_box": FIRST_BOX, "last_box": "min(h, w) / 4"},
     presets=("lite", "all"),
 )
@@ -105,6 +108,11 @@ def fractal_dimension(image: PreparedImage) -> float:
     of 2, 4, 8, ... pixels, up to a quarter of the shorter side, laid from the top left corner
     (cut boxes at the right and bottom count); the slope, by least squares, of the logarithm of
     the number on that of 1 over the side.
+
+    Forsythe et al. relate the dimension of pictures to their beauty; edges, sides of boxes and fit
+    are ours and were not compared with their program's. Of another kind are the fractal dimensions
+    of the Aesthetics Toolbox: of the border between what is darker and lighter than the mean, and
+    of the surface of gray levels.
 
     Lines have 1, a plane filled with edges 2, a few isolated points 0. With few sizes of boxes
     it says how evenly edges fill the image more than whether they are fractal. Not invariant to
@@ -168,8 +176,9 @@ def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
     unit="log power per log frequency",
     range=(-math.inf, None),
     summary="slope of the radial power spectrum in log-log coordinates",
-    reference="Field 1987, J. Opt. Soc. Am. A 4(12), doi:10.1364/JOSAA.4.002379; Redies, "
-    "Hasenstein & Denzler 2007, Spatial Vision 21, doi:10.1163/156856807782753921",
+    reference="after Field 1987, J. Opt. Soc. Am. A 4(12), 2379-2394, "
+    "doi:10.1364/JOSAA.4.002379; Redies, Hasenstein & Denzler 2007, Spatial Vision 21, 137-148, "
+    "doi:10.1163/156856807782753921",
     parameters={"window": "Hann", "first_ring": FIRST_RING, "last": "Nyquist"},
     presets=("lite", "all"),
 )
@@ -180,6 +189,13 @@ def spectral_slope(image: PreparedImage) -> float:
     power; averaged over rings of spatial frequency one cycle per long side wide, from 10 cycles
     per long side up to half a cycle per pixel; the slope of log power on log frequency, by
     least squares with equal weights.
+
+    Departures from Redies et al. (as in their Aesthetics Toolbox): they pad to a square with the
+    mean gray, resize to 1024 pixels, stop at 256 cycles and fit averages of bins that are equal
+    in log frequency; and they take no window. Without the window, on a square image, this is what
+    the R package imagefluency gives. On 120 pictures the mean slope was -2.66 (theirs -2.69);
+    one picture's differed by -.21 to +.29 in four fifths of cases, rank correlation .86: compare
+    slopes of one program only.
 
     White noise has 0, natural images about -2, smooth ones less (steeper), texture more
     (flatter). It sees neither phase nor direction, thus nothing of what makes contours.
