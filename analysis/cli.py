@@ -125,9 +125,9 @@ def check(
     nothing. Leaves with 1 when something is wrong.
     """
     from analysis.checking import inspect
-    from analysis.manifest import load_study
+    from analysis.manifest import load_any
 
-    study = load_study(manifest)
+    study = load_any(manifest)
     findings = inspect(study)
     typer.echo(f"{study.manifest.title} ({study.shown})")
     for item in findings:
