@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.frames import numbers_if_all, read_frame, require_column
+from analysis.frames import read_frame, require_column
 from analysis.latency import PER_TOKEN
 from analysis.schemas import Column, TableSchema
 from analysis.validation import check
@@ -89,8 +89,7 @@ def _of_json(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not {wanted}: {type(error).__name__} {error}") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path}: its floors are not what is expected: {wanted}")
-    frame = pd.DataFrame(rows)
-    return frame.apply(numbers_if_all)
+    return pd.DataFrame(rows)
 
 
 def beside_floors(summary: pd.DataFrame, floors: pd.DataFrame) -> pd.DataFrame:

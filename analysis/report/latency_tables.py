@@ -50,7 +50,7 @@ def write_latency_tables(
         summary, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
     )
     for phase, rows in summary.groupby("phase", sort=False):
-        wide = across(rows, list(CELL), _quartiles)
+        wide = across(rows, list(CELL), _median).merge(_spread(rows), on=list(CELL))
         styles, same = _cell_columns(rows, ("phase",))
         name = readable(str(phase))
         paths += write_table(
@@ -59,8 +59,17 @@ def write_latency_tables(
             formats=("md", "tex"),
             caption=f"Latency, {name} (ms), by active experts k, image tokens and batch.",
             label=f"tab:latency-by-k-{phase}",
-            columns=[*styles, *(ColumnStyle(c) for c in wide.columns if c not in CELL)],
-            notes=[f"Median [quartiles] of {_timed(rows)}. The rest is in the CSV.", *same],
+            columns=[
+                *styles,
+                *(ColumnStyle(c) for c in wide.columns if c not in (*CELL, "spread")),
+                ColumnStyle("spread", "spread (%)", "number", 1),
+            ],
+            notes=[
+                f"Medians of {_timed(rows)}. Spread: distance of the quartiles over the median, "
+                "largest over k. Quartiles, extremes, means and standard deviations are in the "
+                "CSV.",
+                *same,
+            ],
         )
     if floors is not None and len(floors):
         paths += _floors(floors, folder)
@@ -110,8 +119,7 @@ def _floor_value(row: Mapping[Any, Any]) -> str:
 
 
 def _over_floor(row: Any) -> str:
-    decimals = numerals.decimals_for([row.median_ms], 4)
-    return f"{numerals.number(row.median_ms, decimals)} ({numerals.number(row.ratio, 2)})"
+    return f"{numerals.significant(row.median_ms)} ({numerals.number(row.ratio, 1)})"
 
 
 def _costs(
@@ -238,12 +246,15 @@ def _timed(rows: pd.DataFrame) -> str:
     return " or ".join(found)
 
 
-def _quartiles(row: Any) -> str:
-    decimals = numerals.decimals_for([row.median_ms], 4)
-    middle = numerals.number(row.median_ms, decimals)
-    if row.n_units < 2:
-        return middle
-    return f"{middle} {numerals.interval(row.q1_ms, row.q3_ms, decimals, leading_zero=True)}"
+def _median(row: Any) -> str:
+    return numerals.number(row.median_ms, numerals.decimals_for([row.median_ms], 4))
+
+
+def _spread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give the largest interquartile range over k in percent; missing of what was timed once."""
+    share = 100 * (rows["q3_ms"] - rows["q1_ms"]) / rows["median_ms"]
+    spread = share.where((rows["n_units"] > 1) & (rows["median_ms"] > 0))
+    return rows.assign(spread=spread).groupby(list(CELL), sort=False)["spread"].max().reset_index()
 
 
 def _step(row: Any) -> str:

@@ -88,7 +88,7 @@ def latency_answer(study: LatencyStudy, folder: Path) -> str:
 def _cells(path: Path) -> pd.DataFrame:
     """Read a table of the run; names of cells stay text."""
     if not path.is_file():
-        return pd.DataFrame(columns=[*CELL, "k"])
+        return pd.DataFrame(columns=[*CELL, "k", "next_k"])
     return pd.read_csv(path, dtype=dict.fromkeys(CELL[:5], str), keep_default_na=True)
 
 

@@ -58,8 +58,9 @@ def latency_cells(times: pd.DataFrame, floors: pd.DataFrame | None = None) -> Fi
                 look: dict[str, Any] = {"marker": marker, "markeredgecolor": "white"}
                 ax.plot(rows["k"], rows["median_ms"], color=color, linewidth=0.8, **look)
                 drawn += [*rows["min_ms"], *rows["max_ms"]]
-            if floors is not None and len(floors):
-                floor = _of_panel(floors, key).drop_duplicates("k").sort_values("k")
+            floor = None if floors is None else _of_panel(floors, key)
+            if floor is not None and len(floor):
+                floor = floor.drop_duplicates("k").sort_values("k")
                 ax.plot(floor["k"], floor["floor_ms"], color=style.GRAY, linestyle="--")
                 drawn += list(floor["floor_ms"])
             layout.k_axis(ax.xaxis, sorted({int(k) for k in here["k"]}), ks)
