@@ -108,7 +108,8 @@ def run(
 
     Writes complexity.parquet, buckets.json, table.parquet, join.json, fits/, optimum/, tables/,
     figures/ and run.json into the folder, and prints the answer. Without per-k results it stops
-    after the buckets and says what is missing.
+    after the buckets and says what is missing. A study of latency alone has no images: only
+    fits/, tables/ and figures/.
     """
     _run(manifest, out, workers, fresh)
 

@@ -186,15 +186,17 @@ def test_a_cell_that_cannot_be_fitted_does_not_end_the_others() -> None:
     same = good.assign(n_image_tokens=3, prefill_ms=3.0)
     single = good[good["k"] == 4].assign(n_image_tokens=4)
     once = good[good["repeat"] == 0].assign(n_image_tokens=5)
-    every = [good, exact, same, single, once, additive]
+    shared = good.assign(n_image_tokens=7, prefill_ms=3.0 + good["repeat"])
+    every = [good, exact, same, single, once, additive, shared]
     found = fit_cells(units(pd.concat(every, ignore_index=True)))
     assert [cell["image_tokens"] for cell, _, _ in found.fitted] == [256]
     why = {cell["image_tokens"]: reason for cell, reason in found.refused}
-    assert set(why) == {2, 3, 4, 5, 6}
+    assert set(why) == {2, 3, 4, 5, 6, 7}
     assert "no variance is left" in why[2]
     assert "no variance is left" in why[6]
     assert why[3] == "the same time throughout"
     assert why[4] == "timed at one k only"
+    assert why[7] == "one time stands for all k"
     assert why[5] == "timed once at each k: repeats are needed to tell k from noise"
 
 
@@ -397,6 +399,16 @@ def test_what_has_no_regression_is_said(tmp_path: Path) -> None:
     assert "No regression of vision in 1 cell: timed at one k only." in result.answer
     (refused,) = json.loads((result.folder / "fits" / "latency_refused.json").read_text("utf-8"))
     assert (refused["phase"], refused["image_tokens"]) == ("vision_ms", 256)
+
+
+def test_a_phase_that_never_ran_and_names_that_look_empty(tmp_path: Path) -> None:
+    rows = one_cell(ks=(1, 2), repeats=2).drop(columns=["dataset", "run"])
+    rows = rows.assign(vision_ms=0.0, decode_mode="NA", prefill_ms=rows["prefill_ms"] + 1)
+    result = analysis.run(study(tmp_path / "study", rows), tmp_path / "run")
+    assert "lfm2-8b-a1b on NVIDIA H200, bfloat16: NA" in result.answer
+    assert "No regression of vision in 1 cell: the same time throughout." in result.answer
+    assert not list((result.folder / "figures").glob("*vision*"))
+    assert (result.folder / "tables" / "latency_by_k_vision_ms.md").is_file()
 
 
 def test_a_run_without_any_fit_still_describes(tmp_path: Path) -> None:

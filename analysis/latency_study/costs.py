@@ -113,6 +113,8 @@ def _lacking(rows: pd.DataFrame) -> str:
         return f"timed once at each k: {rows['unit'].iloc[0]}s are needed to tell k from noise"
     if rows["ms"].nunique() < 2:
         return "the same time throughout"
+    if rows.groupby(["run", "item"])["ms"].nunique().max() < 2:
+        return "one time stands for all k"
     return ""
 
 

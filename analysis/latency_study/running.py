@@ -108,6 +108,8 @@ def write_report(timed: Timed, folder: Path) -> list[Path]:
         summary, _read(folder / FITS), _read(folder / REFUSED), floors, folder / "tables"
     )
     for phase, rows in summary.groupby("phase", sort=False):
+        if not rows["max_ms"].max() > 0:
+            continue  # a phase that never ran has no place on a logarithmic axis
         own = None if floors is None else floors[floors["phase"] == phase]
         fig = figures.latency_cells(rows, own)
         paths += figures.save(fig, folder / "figures" / f"latency_vs_k_{phase}")

@@ -89,7 +89,9 @@ def _cells(path: Path) -> pd.DataFrame:
     """Read a table of the run; names of cells stay text."""
     if not path.is_file():
         return pd.DataFrame(columns=[*CELL, "k", "next_k"])
-    return pd.read_csv(path, dtype=dict.fromkeys(CELL[:5], str), keep_default_na=True)
+    return pd.read_csv(
+        path, dtype=dict.fromkeys(CELL[:5], str), keep_default_na=False, na_values=[""]
+    )
 
 
 def _of(frame: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
