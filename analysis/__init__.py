@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analysis.joining import join
     from analysis.latency import by_item, mean_latency
     from analysis.latency_models import fit_latency
-    from analysis.manifest import Study, load_study
+    from analysis.manifest import LatencyStudy, Study, load_any, load_study
     from analysis.mixed import fit
     from analysis.optimum import ShiftAnswer, analyse
     from analysis.pipeline import RunResult, run
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # stand in its place.
 _HOMES = {
     "InputError": "complexity.errors",
+    "LatencyStudy": "analysis.manifest",
     "RunResult": "analysis.pipeline",
     "ShiftAnswer": "analysis.optimum",
     "Study": "analysis.manifest",
@@ -41,6 +42,7 @@ _HOMES = {
     "fit_latency": "analysis.latency_models",
     "inspect": "analysis.checking",
     "join": "analysis.joining",
+    "load_any": "analysis.manifest",
     "load_study": "analysis.manifest",
     "mean_latency": "analysis.latency",
     "object_counts": "analysis.datasets",
@@ -53,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "InputError",
+    "LatencyStudy",
     "RunResult",
     "ShiftAnswer",
     "Study",
@@ -62,6 +65,7 @@ __all__ = [
     "fit_latency",
     "inspect",
     "join",
+    "load_any",
     "load_study",
     "mean_latency",
     "object_counts",

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
+from analysis.checking_finding import Finding
+from analysis.checking_finding import attempt as _try
 from analysis.counts import Annotated, annotated, study_detector
 from analysis.datasets import by_image, read_samples
 from analysis.frames import read_as
 from analysis.join_report import LINES, counted
 from analysis.join_unknown import spelling
 from analysis.joining import join
-from analysis.manifest import Study, verify_checksums
+from analysis.manifest import LatencyStudy, Study, verify_checksums
 from analysis.results import read_latency, read_results
 from analysis.schemas import COMPLEXITY
 from complexity.buckets import from_column
 from complexity.errors import InputError, listing
 from complexity.registry import get
 
-Level = Literal["ok", "note", "missing", "wrong"]
-T = TypeVar("T")
+__all__ = ["Finding", "inspect"]
 
 # Beyond this share of images that are not there an answer would be about other data.
 MOST_ABSENT = 0.1
@@ -38,42 +37,23 @@ GET_LATENCY = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    level : {"ok", "note", "missing", "wrong"}
-        Fine; fine but worth knowing; not there yet; a run would stop at it, or would answer
-        from too little.
-    what : str
-        What was found.
-    where : str
-        Which part: a key of the manifest.
-    remedy : str
-        How to mend it; empty if there is nothing to mend or `what` says it.
-    """
-
-    level: Level
-    what: str
-    where: str
-    remedy: str = ""
-
-
-def inspect(study: Study) -> list[Finding]:
+def inspect(study: Study | LatencyStudy) -> list[Finding]:
     """Try every part of a study; a problem in one does not stop the others.
 
     Parameters
     ----------
-    study : Study
-        From `analysis.manifest.load_study`.
+    study : Study or LatencyStudy
+        From `analysis.manifest.load_any`.
 
     Returns
     -------
     list of Finding
         In the order of the manifest.
     """
+    if isinstance(study, LatencyStudy):
+        from analysis.latency_study.checking import findings
+
+        return list(findings(study))
     return list(_findings(study))
 
 
@@ -127,13 +107,6 @@ def _findings(study: Study) -> Iterator[Finding]:
         yield Finding("missing", "no latencies", "latency", GET_LATENCY)
     if samples is not None and results is not None:
         yield from _match(study, samples, images, results, latency)
-
-
-def _try(act: Callable[[], T], where: str) -> tuple[T | None, list[Finding]]:
-    try:
-        return act(), []
-    except InputError as error:
-        return None, [Finding("wrong", str(error), where)]
 
 
 def _noted(what: str, notes: tuple[str, ...], where: str) -> Iterator[Finding]:

@@ -108,7 +108,8 @@ def run(
 
     Writes complexity.parquet, buckets.json, table.parquet, join.json, fits/, optimum/, tables/,
     figures/ and run.json into the folder, and prints the answer. Without per-k results it stops
-    after the buckets and says what is missing.
+    after the buckets and says what is missing. A study of latency alone has no images: only
+    fits/, tables/ and figures/.
     """
     _run(manifest, out, workers, fresh)
 
@@ -125,9 +126,9 @@ def check(
     nothing. Leaves with 1 when something is wrong.
     """
     from analysis.checking import inspect
-    from analysis.manifest import load_study
+    from analysis.manifest import load_any
 
-    study = load_study(manifest)
+    study = load_any(manifest)
     findings = inspect(study)
     typer.echo(f"{study.manifest.title} ({study.shown})")
     for item in findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,6 +17,10 @@ from complexity.files import plain
 
 if TYPE_CHECKING:
     from analysis.mixed import MixedFit
+
+
+#: A residual below this share of the times' spread, in a fit that did not converge, is none.
+EXACT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,34 @@ class LatencyFit:
         return value
 
 
+class LatencyFits(list[LatencyFit]):
+    """Fits in order; what could not be fitted does not end the others.
+
+    Parameters
+    ----------
+    found : iterable of LatencyFit
+    refused : mapping of str to str
+        What was timed (``latency of MODEL on DEVICE, PHASE``) and could not be fitted, and why.
+
+    Attributes
+    ----------
+    refused : dict of str to str
+    """
+
+    def __init__(
+        self, found: Iterable[LatencyFit] = (), refused: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(found)
+        self.refused = dict(refused or {})
+
+
 def _spelled(fit: MixedFit) -> dict[str, object]:
     content = {"formula": fit.formula, **fit.to_json()}
     content.pop("seconds")  # the only figure that differs between two equal runs
     return content
 
 
-def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:
+def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> LatencyFits:
     """Fit ``ms ~ C(k) + c + image tokens + session + order + (1 | item)`` and its variants.
 
     One set of fits for each device × phase × model. k enters as a factor, because a doubling
@@ -112,32 +137,35 @@ def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> list[LatencyFit]:
 
     Returns
     -------
-    list of LatencyFit
+    LatencyFits
         In order of device, phase and model. A group with one k, under two items or a constant
-        time (a phase that never runs) is left out. Order, then session, tokens and c, leave
-        the formula where they cannot be told from the rest, as in a session that took the
-        questions by complexity.
-
-    Raises
-    ------
-    InputError
-        When a group cannot be fitted, naming it.
+        time (a phase that never runs) is left out; one that cannot be fitted (too few rows,
+        times without any spread about their means) is in `refused`. Order, then session,
+        tokens and c, leave the formula where they cannot be told from the rest, as in a session
+        that took the questions by complexity.
     """
-    fits = []
+    fits, refused = [], {}
     keys = ["device", "phase", "model"]
     for (device, phase, model), rows in items.groupby(keys, sort=False, observed=True):
         if min(rows[name].nunique() for name in ("k", "item", "ms")) < 2:
             continue
         try:
-            fits.append(_fit_group(str(device), str(phase), str(model), rows, c))
+            fits.append(fit_group(str(device), str(phase), str(model), rows, c))
         except InputError as error:
-            raise InputError(f"latency of {model} on {device}, {phase}: {error}") from error
-    return fits
+            refused[f"latency of {model} on {device}, {phase}"] = str(error)
+    return LatencyFits(fits, refused)
 
 
-def _fit_group(
+def fit_group(
     device: str, phase: str, model: str, rows: pd.DataFrame, c: pd.Series | None
 ) -> LatencyFit:
+    """Fit one group of `fit_latency`; see there.
+
+    Raises
+    ------
+    InputError
+        It cannot be fitted.
+    """
     data, terms = rows, list[str]()
     if c is not None:
         known = rows.assign(c=c.reindex(rows["item"]).to_numpy()).dropna(subset=["c"])
@@ -152,6 +180,10 @@ def _fit_group(
         terms.append("order")
     random = " + (1 | item)" if data.groupby("item", observed=True).size().max() > 1 else ""
     fitted, kept = _fit_what_can_be_told(data, terms, random)
+    spread = EXACT * float(data["ms"].std())
+    if not fitted.converged and (fitted.residual_sd or 0.0) < spread:
+        # Some likelihoods only flatten out where no variance is left.
+        raise InputError("each time is the sum of its item's and its k's: no variance is left")
     rest = "".join(f" + {term}" for term in kept)
     linear = _fit(f"ms ~ k{rest}{random}", data)
     complexity = None

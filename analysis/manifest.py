@@ -7,14 +7,16 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from analysis.manifest_model import Manifest, Rendered, json_schema
+from analysis.manifest_latency import LatencyManifest, is_latency_alone
+from analysis.manifest_model import About, Manifest, Rendered
+from analysis.manifest_schema import json_schema
 from analysis.studies import find
 from analysis.yaml_lines import Place, at, explain, load_yaml
 from complexity.errors import SHOWN, InputError, did_you_mean
@@ -23,7 +25,19 @@ from complexity.files import sha256_file
 if TYPE_CHECKING:
     from complexity.sources import ImageSource
 
-__all__ = ["DataFile", "Manifest", "Study", "json_schema", "load_study", "verify_checksums"]
+__all__ = [
+    "AnyStudy",
+    "DataFile",
+    "LatencyStudy",
+    "Manifest",
+    "Study",
+    "json_schema",
+    "load_any",
+    "load_study",
+    "verify_checksums",
+]
+
+M = TypeVar("M", bound=About)
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _WILD = re.compile(r"[*?\[]")
@@ -49,12 +63,12 @@ class DataFile:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A manifest and the way to its files.
+class AnyStudy(Generic[M]):
+    """A manifest, of a whole study or of latency alone, and the way to its files.
 
     Attributes
     ----------
-    manifest : Manifest
+    manifest : Manifest or LatencyManifest
         What the file says, validated.
     path : Path
         The manifest, absolute.
@@ -67,7 +81,7 @@ class Study:
         1-based lines of its keys.
     """
 
-    manifest: Manifest
+    manifest: M
     path: Path
     hash: str
     shown: str
@@ -169,6 +183,22 @@ class Study:
             )
         return found
 
+    def _listed(self, named: Sequence[tuple[str, Place]]) -> list[DataFile]:
+        """Spell out the globs of some keys; one that matches nothing is an absent file."""
+        found = []
+        for text, place in named:
+            path = self.locate(text, *place)
+            wild = bool(_WILD.search(str(path))) and not path.is_file()
+            paths = _matches(path) if wild else []
+            key = at("", {}, place).removeprefix(": ")
+            found += [DataFile(key, item, item.is_file()) for item in paths or [path]]
+        return found
+
+
+@dataclass(frozen=True)
+class Study(AnyStudy[Manifest]):
+    """A whole study: images, samples, and per-k results where there are some."""
+
     def image_source(self) -> ImageSource:
         """Open the images.
 
@@ -227,13 +257,22 @@ class Study:
             ("latency", self.manifest.latency),
         ):
             named += [(entry.path, (key, n, "path")) for n, entry in enumerate(entries)]
-        for text, place in named:
-            path = self.locate(text, *place)
-            wild = bool(_WILD.search(str(path))) and not path.is_file()
-            paths = _matches(path) if wild else []
-            key = at("", {}, place).removeprefix(": ")
-            found += [DataFile(key, item, item.is_file()) for item in paths or [path]]
-        return tuple(found)
+        return (*found, *self._listed(named))
+
+
+@dataclass(frozen=True)
+class LatencyStudy(AnyStudy[LatencyManifest]):
+    """A study of latency alone."""
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        """List what the study reads, as `Study.data_files`: latency, then floors."""
+        entries = self.manifest.latency
+        named: list[tuple[str, Place]] = [
+            (entry.path, ("latency", n, "path")) for n, entry in enumerate(entries)
+        ]
+        if self.manifest.floors is not None:
+            named.append((self.manifest.floors.path, ("floors", "path")))
+        return tuple(self._listed(named))
 
 
 def _fixed(path: Path) -> Path:
@@ -265,7 +304,7 @@ def _absent(path: Path) -> str:
 
 
 def load_study(path_or_name: str | Path) -> Study:
-    """Read, check and hash a manifest.
+    """Read, check and hash the manifest of a whole study.
 
     Parameters
     ----------
@@ -280,19 +319,39 @@ def load_study(path_or_name: str | Path) -> Study:
     Raises
     ------
     InputError
-        No such manifest, or one that is not right; each problem with its line.
+        No such manifest, or one that is not right; each problem with its line. A study of
+        latency alone has no images to work on.
+    """
+    study = load_any(path_or_name)
+    if isinstance(study, LatencyStudy):
+        raise InputError(
+            f"{study.shown}: a study of latency alone, without images and samples; optik check "
+            "and optik run take it, the rest needs a whole study"
+        )
+    return study
+
+
+def load_any(path_or_name: str | Path) -> Study | LatencyStudy:
+    """Read, check and hash a manifest, of a whole study or of latency alone.
+
+    A manifest with `latency` and without images, samples and results is of latency alone. For
+    the rest see `load_study`.
     """
     path = find(path_or_name)
     shown = _shown(path)
     content, lines = load_yaml(path, shown)
+    model = LatencyManifest if is_latency_alone(content) else Manifest
     try:
-        manifest = Manifest.model_validate(content)
+        manifest = model.model_validate(content)
     except ValidationError as error:
-        raise InputError(explain(error, Manifest, content, lines, shown)) from error
-    return Study(manifest, path.resolve(), manifest_hash(manifest), shown, lines)
+        raise InputError(explain(error, model, content, lines, shown)) from error
+    about = (path.resolve(), manifest_hash(manifest), shown, lines)
+    if isinstance(manifest, LatencyManifest):
+        return LatencyStudy(manifest, *about)
+    return Study(manifest, *about)
 
 
-def manifest_hash(manifest: Manifest) -> str:
+def manifest_hash(manifest: Manifest | LatencyManifest) -> str:
     """Return the SHA-256 of a manifest's canonical JSON."""
     content = manifest.model_dump(mode="json", by_alias=True)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

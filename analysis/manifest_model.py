@@ -353,8 +353,8 @@ class Analysis(Block):
         return self
 
 
-class Manifest(Block):
-    """A study: its data and what is asked of them."""
+class About(Block):
+    """What every manifest says of its study."""
 
     version: Literal[1] = Field(description="of the manifest's layout")
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
@@ -372,6 +372,11 @@ class Manifest(Block):
         description="folder, relative to the manifest; ${VAR} is an environment variable; "
         "{package: NAME} is an installed package's folder",
     )
+
+
+class Manifest(About):
+    """A study: its data and what is asked of them."""
+
     images: Images
     samples: Samples
     object_count: ObjectCount = Field(
@@ -389,15 +394,3 @@ class Manifest(Block):
         from analysis.scoring import SCORERS
 
         return _one_of(value, tuple(SCORERS), "scorer")
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the manifest's JSON Schema, for editors and other tools.
-
-    Returns
-    -------
-    dict
-        What is published as ``data_manifests/manifest.schema.json``.
-    """
-    schema = Manifest.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

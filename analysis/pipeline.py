@@ -15,7 +15,7 @@ from analysis import stages
 from analysis.counts import annotated, study_detector
 from analysis.datasets import read_samples
 from analysis.joining import check_results
-from analysis.manifest import Study, load_study, verify_checksums
+from analysis.manifest import LatencyStudy, Study, load_any, verify_checksums
 from analysis.record import Record, code_fingerprint, versions
 from analysis.results import read_latency, read_results
 from analysis.threads import one_thread
@@ -70,7 +70,7 @@ class RunResult:
 
 @one_thread
 def run(
-    study: str | Path | Study,
+    study: str | Path | Study | LatencyStudy,
     out: str | Path,
     *,
     workers: int | None = None,
@@ -82,8 +82,9 @@ def run(
 
     Parameters
     ----------
-    study : str, Path or Study
-        A manifest, its folder, the name of a study that ships, or a loaded study.
+    study : str, Path, Study or LatencyStudy
+        A manifest, its folder, the name of a study that ships, or a loaded study. Of a study of
+        latency alone there is nothing to measure: fit, report.
     out : str or Path
         Folder of the run; made if missing. A second run there redoes only what changed.
     workers : int, optional
@@ -107,10 +108,10 @@ def run(
         checked before anything is written.
     """
     say = say or (lambda line: None)
-    if not isinstance(study, Study):
-        study = load_study(study)
+    if isinstance(study, str | Path):
+        study = load_any(study)
     folder = Path(out)
-    data = _load(study)
+    prepared = _prepare(study, workers, say)
     record = Record.open(
         folder,
         {
@@ -122,7 +123,7 @@ def run(
         fresh=fresh,
     )
     try:
-        status = _stages(study, data, record, workers, say)
+        status = prepared.work(record)
     except InputError as error:
         record.finish("failed", str(error))
         raise
@@ -130,10 +131,44 @@ def run(
         record.finish("interrupted")
         raise
     record.finish(status)
-    from analysis.report.words import answer_text, no_results_text
-
-    answer = answer_text(study, folder) if status == "finished" else no_results_text(study, folder)
+    answer = prepared.answer(folder, status)
     return RunResult(folder, status, tuple(record.done), tuple(record.kept), answer)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A study whose data are read: what is left to do, and to say."""
+
+    work: Callable[[Record], str]
+    answer: Callable[[Path, str], str]
+
+
+def _prepare(
+    study: Study | LatencyStudy, workers: int | None, say: Callable[[str], None]
+) -> _Prepared:
+    """Read and check everything, before anything is written."""
+    if isinstance(study, LatencyStudy):
+        from analysis.latency_study import running
+
+        timed, alone = running.read(study), study
+
+        def latency_answer(folder: Path, status: str) -> str:
+            from analysis.report.latency_words import latency_answer
+
+            return latency_answer(alone, folder)
+
+        return _Prepared(
+            lambda record: running.do_stages(alone, timed, record, say), latency_answer
+        )
+    data, whole = _load(study), study
+
+    def answer(folder: Path, status: str) -> str:
+        from analysis.report.words import answer_text, no_results_text
+
+        text = answer_text if status == "finished" else no_results_text
+        return text(whole, folder)
+
+    return _Prepared(lambda record: _stages(whole, data, record, workers, say), answer)
 
 
 @dataclass(frozen=True)

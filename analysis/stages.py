@@ -38,6 +38,8 @@ DEFAULT_BUCKETS = 3
 ROBUSTNESS = "robustness.json"
 #: Secondary metrics, and models by metric, without an answer, with the reason.
 SET_ASIDE = "fits/set_aside.json"
+#: Latencies that no regression could be fitted to, with the reason.
+LATENCY_REFUSED = "fits/latency_refused.json"
 
 
 def measure(
@@ -196,7 +198,10 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
 def fit_latency(
     study: Study, samples: pd.DataFrame, latency: pd.DataFrame, folder: Path
 ) -> list[Path]:
-    """Fit latency by device, phase and model; writes `fits/latency.json`."""
+    """Fit latency by device, phase and model; writes `fits/latency.json`.
+
+    What could not be fitted goes with the reason to `fits/latency_refused.json`.
+    """
     from analysis.latency import by_item
     from analysis.latency_models import fit_latency as fit_groups
     from analysis.optimum.curves import standardise
@@ -206,9 +211,13 @@ def fit_latency(
     image = samples.set_index("sample_id")["image_id"]
     items = by_item(latency)
     items["cluster"] = items["item"].map(image).fillna(items["item"])
-    out = folder / "fits" / "latency.json"
-    write_json(out, [found.to_dict() for found in fit_groups(items, image.map(c))])
-    return [out]
+    fits = fit_groups(items, image.map(c))
+    outputs = [folder / "fits" / "latency.json"]
+    write_json(outputs[0], [found.to_dict() for found in fits])
+    if fits.refused:
+        outputs.append(folder / LATENCY_REFUSED)
+        write_json(outputs[1], fits.refused)
+    return outputs
 
 
 def find_worth(

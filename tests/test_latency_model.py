@@ -11,7 +11,6 @@ from analysis.latency import PHASES, by_item, mean_latency
 from analysis.latency_models import fit_latency, step_ratios
 from analysis.mixed import MixedFit
 from analysis.optimum.curves import standardise
-from complexity.errors import InputError
 
 MODELS = ("fixed4", "anyk")
 TIMED = ("prefill_ms", "vision_ms")
@@ -215,11 +214,18 @@ def test_run_order_leaves_the_formula_where_it_is_complexity_again() -> None:
     assert found.fit.formula == "ms ~ C(k) + c + (1 | item)"
 
 
-def test_what_cannot_be_fitted_names_what_was_timed() -> None:
-    items = by_item(made(n=2, repeats=1))
-    scarce = items[(items["item"] + items["k"].astype(str)).isin(["s01", "s12"])]
-    with pytest.raises(InputError, match="latency of m on cpu, prefill_ms: "):
-        fit_latency(scarce, None)
+def test_what_cannot_be_fitted_is_named_and_does_not_end_the_others() -> None:
+    items = by_item(made(n=5))
+    few = by_item(made(n=2, repeats=1, model="scarce"))
+    scarce = few[(few["item"] + few["k"].astype(str)).isin(["s01", "s12"])]
+    level = items["item"].str[1:].astype(int)
+    exact = items.assign(model="exact", ms=2.0 * items["k"])
+    additive = items.assign(model="additive", ms=2.0 * items["k"] + level)
+    found = fit_latency(pd.concat([scarce, exact, additive, items], ignore_index=True), None)
+    assert [fit.model for fit in found] == ["m"]
+    names = [f"latency of {name} on cpu, prefill_ms" for name in ("scarce", "exact", "additive")]
+    assert list(found.refused) == names
+    assert all("no variance is left" in found.refused[name] for name in names[1:])
 
 
 # ---- what an expert costs ---------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from small_study import contents, read_manifest, small_study, write_manifest
 
 import analysis
+from analysis import stages
+from analysis.report.words import answer_text
 from complexity.errors import InputError
 
 STAGES = ["measure", "buckets", "join", "optimum", "latency", "worth", "robustness", "report"]
@@ -348,6 +351,25 @@ def test_constant_metrics(tmp_path: Path) -> None:
     cuts = json.loads((tmp_path / "run" / "buckets.json").read_text(encoding="utf-8"))
     assert "set_aside" in cuts["object_count"]
     assert not (tmp_path / "run" / "optimum" / "object_count.json").exists()
+
+
+def test_latencies_without_any_spread_are_refused_and_said(
+    finished: tuple[Path, Path, analysis.RunResult], tmp_path: Path
+) -> None:
+    manifest, done, _ = finished
+    folder, study = tmp_path / "run", analysis.load_study(manifest)
+    shutil.copytree(done, folder)
+    latency, _ = analysis.read_latency(study)
+    exact = latency["prefill_ms"].where(latency["model"] != "anyk", 10.0 + latency["k"])
+    samples = analysis.read_samples(study)
+    stages.fit_latency(study, samples, latency.assign(prefill_ms=exact), folder)
+    fits = json.loads((folder / "fits" / "latency.json").read_text(encoding="utf-8"))
+    timed = {(fit["model"], fit["phase"]) for fit in fits}
+    assert ("fixed4", "prefill_ms") in timed
+    assert ("anyk", "prefill_ms") not in timed
+    said = " ".join(answer_text(study, folder).split())
+    assert "latency of anyk on cpu-1thread-fp32, prefill_ms: no regression of it: " in said
+    assert "no variance is left" in said
 
 
 def test_nothing_is_written_when_the_input_is_wrong(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,16 @@ from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.optimum.cautions import SHORT
 from analysis.report.measured import ALL
 from analysis.report.robustness_tables import robustness_sentences
+from analysis.report.wording import bullet as _bullet
+from analysis.report.wording import indented as _indented
+from analysis.report.wording import paragraph as _paragraph
 from analysis.report.worth_words import worth_sentences
 from complexity.errors import listing
 
-WIDTH = 92
 CEILING = 0.95
 ALPHA = 0.05
 #: A bound on the cost of one k (share of accuracy) above this bounds nothing of interest.
 TELLING = 0.05
-GLUE = "\N{NO-BREAK SPACE}"
-#: What no line should be broken in: p = .01, k = 4, F(7, 1999), [1, 2], 5 %, 1.0 ± 0.1.
-_TOGETHER = re.compile(
-    r"\b[pk] [=<>] [\d.]+(?: [\d.]+ ±)?|[\[(]\S+, \S+[\])]|\d %|\S+ ± \S+|= [\d.]+"
-)
 
 
 def answer_text(study: Study, folder: Path) -> str:
@@ -317,6 +312,9 @@ def _set_aside(folder: Path) -> list[str]:
     path = folder / "fits" / "set_aside.json"
     if path.is_file():
         said += [f"{metric} was not analysed: {why}" for metric, why in _read(path).items()]
+    path = folder / "fits" / "latency_refused.json"
+    if path.is_file():
+        said += [f"{what}: no regression of it: {why}" for what, why in _read(path).items()]
     return said
 
 
@@ -384,18 +382,3 @@ def _and(names: Sequence[str]) -> str:
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] if not text.startswith("k =") else text
-
-
-def _paragraph(text: str, indent: int = 0) -> list[str]:
-    glued = _TOGETHER.sub(lambda match: match[0].replace(" ", GLUE), text)
-    lines = textwrap.wrap(glued, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
-    return [line.replace(GLUE, " ") for line in lines]
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in _paragraph(text, 2)]
-
-
-def _bullet(text: str) -> list[str]:
-    first, *rest = _paragraph(text, 4)
-    return [f"  - {first}", *(f"    {line}" for line in rest)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from analysis.validation import RowNamer, as_text, check, convert, repeated_keys
 from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
-    from analysis.manifest import Study
+    from analysis.manifest import AnyStudy, LatencyStudy, Study
     from analysis.manifest_model import Entry, LatencyEntry, ResultsEntry
 
 RESULT_READERS: dict[str, Callable[[Path, ResultsEntry, str], pd.DataFrame]] = {
@@ -46,6 +47,10 @@ LATENCY_READERS: dict[
     },
 }
 """The same for `latency`; a reader also counts the rows of each phase it left out."""
+
+
+#: What is unique where the same request is timed at several sizes and in several ways.
+_OF_CELLS = replace(LATENCY, key=(*LATENCY.key, "n_image_tokens", "decode_mode"))
 
 
 def read_results(
@@ -122,13 +127,14 @@ def read_results(
     return _together(frames, files, rows, RESULTS), tuple(notes)
 
 
-def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_latency(study: Study | LatencyStudy) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read a study's latencies.
 
     Parameters
     ----------
-    study : Study
-        Its manifest's `latency` says where and how.
+    study : Study or LatencyStudy
+        Its manifest's `latency` says where and how. In a study of latency alone rows that
+        differ in `n_image_tokens` or `decode_mode` only are different measurements.
 
     Returns
     -------
@@ -149,6 +155,9 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
         raise InputError(
             f"{study.shown}: no latencies yet; add `latency:` with `path`, `device`, `model`, `k`"
         )
+    from analysis.manifest_latency import LatencyManifest
+
+    schema = _OF_CELLS if isinstance(study.manifest, LatencyManifest) else LATENCY
     frames: list[pd.DataFrame] = []
     rows: list[RowNamer] = []
     files: list[Path] = []
@@ -178,10 +187,10 @@ def read_latency(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
                 )
             theirs = _theirs(entry)
             rows.append(_rows_of(frame, path))
-            frame = check(frame, LATENCY, str(path), row=rows[-1], theirs=theirs)
+            frame = check(frame, schema, str(path), row=rows[-1], theirs=theirs)
             frames.append(frame)
             files.append(path)
-    return _together(frames, files, rows, LATENCY), tuple(notes)
+    return _together(frames, files, rows, schema), tuple(notes)
 
 
 def _matched_log(
@@ -205,7 +214,9 @@ def _matched_log(
     return frame
 
 
-def _strict(problems: Sequence[Problem], study: Study, path: Path, notes: list[str]) -> None:
+def _strict(
+    problems: Sequence[Problem], study: AnyStudy[Any], path: Path, notes: list[str]
+) -> None:
     refuse(problems)
     notes.extend(f"{study.label(path)}: {item.what}" for item in problems)
 
@@ -221,7 +232,9 @@ def _rows_of(frame: pd.DataFrame, path: Path) -> RowNamer:
     return lambda position: name(int(numbers[position]))
 
 
-def _defaults(frame: pd.DataFrame, study: Study, path: Path, notes: list[str]) -> pd.DataFrame:
+def _defaults(
+    frame: pd.DataFrame, study: AnyStudy[Any], path: Path, notes: list[str]
+) -> pd.DataFrame:
     """Fill in data set, run and repeat, and set rows of other data sets aside."""
     frame = frame.copy()
     if frame.empty:

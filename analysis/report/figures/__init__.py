@@ -8,6 +8,7 @@ from analysis.report.figures.diagnostics import fit_diagnostics
 from analysis.report.figures.examples import example_images
 from analysis.report.figures.frontier import frontier
 from analysis.report.figures.latency import latency_curves
+from analysis.report.figures.latency_cells import latency_cells
 from analysis.report.figures.optimal import optimal_k
 from analysis.report.figures.policies import policy_value
 from analysis.report.figures.power import power_curves
@@ -20,6 +21,7 @@ __all__ = [
     "example_images",
     "fit_diagnostics",
     "frontier",
+    "latency_cells",
     "latency_curves",
     "optimal_k",
     "policy_value",
