@@ -45,6 +45,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # More floors than this at batch 1, and the last variant is tried too.
 ENOUGH = 4.0
 
+# With several answers at once most experts are chosen by one or another: read each once.
+BATCHED = ("graph", "compiled, grouped experts")
+
 
 class Run:
     """One model on one device."""
@@ -160,7 +163,7 @@ class Run:
             eager = self.ask(inputs, k, Eager(self.model), new=8)
             wanted = self.taught(inputs, k, eager, None)
             yardstick = 0.0
-            for name in self.args.variants:
+            for name in self.args.variants if batch == 1 else BATCHED:
                 if self._needless(name, batch, k, best):
                     continue
                 began = time.monotonic()
