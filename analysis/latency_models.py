@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A residual below this share of the times' spread, in a fit that did not converge, is none.
 EXACT = 1e-3
+#: Share of the largest time by which means of the same times may differ.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,9 @@ def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> LatencyFits:
     Returns
     -------
     LatencyFits
-        In order of device, phase and model. A group with one k, under two items or a constant
-        time (a phase that never runs) is left out; one that cannot be fitted (too few rows,
+        In order of device, phase and model. A group with one k, under two items, a constant
+        time (a phase that never runs) or one time for all k (an image encoded once) is left
+        out: it says nothing of k; one that cannot be fitted (too few rows,
         times without any spread about their means) is in `refused`. Order, then session,
         tokens and c, leave the formula where they cannot be told from the rest, as in a session
         that took the questions by complexity.
@@ -147,13 +150,22 @@ def fit_latency(items: pd.DataFrame, c: pd.Series | None) -> LatencyFits:
     fits, refused = [], {}
     keys = ["device", "phase", "model"]
     for (device, phase, model), rows in items.groupby(keys, sort=False, observed=True):
-        if min(rows[name].nunique() for name in ("k", "item", "ms")) < 2:
+        if min(rows[name].nunique() for name in ("k", "item", "ms")) < 2 or _once_for_all(rows):
             continue
         try:
             fits.append(fit_group(str(device), str(phase), str(model), rows, c))
         except InputError as error:
             refused[f"latency of {model} on {device}, {phase}"] = str(error)
     return LatencyFits(fits, refused)
+
+
+def _once_for_all(rows: pd.DataFrame) -> bool:
+    """Say whether each item was timed once and that time stands at all of its k."""
+    if not rows["item"].duplicated().any():
+        return False
+    times = rows.groupby("item", observed=True)["ms"]
+    apart = float((times.max() - times.min()).max())
+    return apart <= ROUNDING * float(rows["ms"].abs().max())
 
 
 def fit_group(

@@ -228,6 +228,14 @@ def test_what_cannot_be_fitted_is_named_and_does_not_end_the_others() -> None:
     assert all("no variance is left" in found.refused[name] for name in names[1:])
 
 
+def test_one_time_for_all_k_says_nothing_of_k() -> None:
+    items = by_item(made(n=5))
+    once = items.assign(phase="vision_ms", ms=items.groupby("item")["ms"].transform("first"))
+    found = fit_latency(pd.concat([once, items], ignore_index=True), None)
+    assert [fit.phase for fit in found] == ["prefill_ms"]
+    assert not found.refused
+
+
 # ---- what an expert costs ---------------------------------------------------------------
 def test_steps_are_ratios_of_means_paired_within_items() -> None:
     items = by_item(made(n=40, repeats=3))
