@@ -38,6 +38,21 @@ def _cube_root(values: Array, bits: Array, out: Array) -> None:
 
 
 @compiled
+def _short_cube_root(values: Array, bits: Array, out: Array) -> None:
+    """`_cube_root` in 32 bits; `bits` are the values seen as int32."""
+    guess = out.view(np.int32)
+    for x in range(len(values)):
+        third = np.int32((bits[x] >> 2) + (bits[x] >> 4))
+        third = np.int32(third + (third >> 4))
+        third = np.int32(third + (third >> 8))
+        guess[x] = third + 0x2A5137A0
+    for _ in range(2):
+        for x in range(len(values)):
+            cube = out[x] * out[x] * out[x]
+            out[x] *= (cube + values[x] + values[x]) / (cube + cube + values[x])
+
+
+@compiled
 def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
     """Convert sRGB to CIE L*a*b* planes.
 
@@ -84,6 +99,33 @@ def _across(padded: Array, kernel: Array, scale: Array, out: Array) -> None:
 
 
 @compiled
+def _covary(moment: Array, one: Array, two: Array, noise: float) -> None:
+    for x in range(len(moment)):
+        moment[x] = moment[x] - one[x] * two[x] + noise
+
+
+@compiled
+def _determinant(mean: Array, noise: Array, out: Array) -> None:
+    """Determinant, at least 0, of the covariance matrix of three; uses up their moments."""
+    # One loop for each product: of loops over many rows the compiler makes slow code.
+    a, b, c = mean[0], mean[1], mean[2]
+    aa, ab, ac, bb, bc, cc = mean[3], mean[4], mean[5], mean[6], mean[7], mean[8]
+    _covary(aa, a, a, noise[0])
+    _covary(ab, a, b, 0.0)
+    _covary(ac, a, c, 0.0)
+    _covary(bb, b, b, noise[1])
+    _covary(bc, b, c, 0.0)
+    _covary(cc, c, c, noise[2])
+    for x in range(len(out)):
+        out[x] = aa[x] * (bb[x] * cc[x] - bc[x] * bc[x])
+    for x in range(len(out)):
+        out[x] -= ab[x] * (ab[x] * cc[x] - bc[x] * ac[x])
+    for x in range(len(out)):
+        product = out[x] + ac[x] * (ab[x] * bc[x] - bb[x] * ac[x])
+        out[x] = product if product > 0 else 0.0
+
+
+@compiled
 def spread(
     kind: int,
     planes: Array,
@@ -121,7 +163,9 @@ def spread(
     firsts = planes.shape[0]
     padded = np.zeros((moments, width + 2 * radius), dtype=ring.dtype)
     mean = np.empty((moments, width), dtype=ring.dtype)
-    product, root = np.empty(width), np.empty(width)
+    # The root of a sum of products in 64 bits needs no more than 32 itself.
+    product, root = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
+    determinant = np.empty(width)
     for row in range(height + radius):
         if row < height:
             slot = ring[row % depth]
@@ -166,19 +210,12 @@ def spread(
                         line[x] += source[x] * factor
         result = out[y]
         if kind == COLOUR:
+            _determinant(mean, noise, determinant)
             for x in range(width):
-                a, b, c = mean[0, x], mean[1, x], mean[2, x]
-                aa = mean[3, x] - a * a + noise[0]
-                ab = mean[4, x] - a * b
-                ac = mean[5, x] - a * c
-                bb = mean[6, x] - b * b + noise[1]
-                bc = mean[7, x] - b * c
-                cc = mean[8, x] - c * c + noise[2]
-                determinant = (
-                    aa * (bb * cc - bc * bc) - ab * (ab * cc - bc * ac) + ac * (ab * bc - bb * ac)
-                )
-                product[x] = np.sqrt(max(determinant, 0.0))
-            _cube_root(product, product.view(np.int64), root)
+                product[x] = determinant[x]
+            for x in range(width):
+                product[x] = np.sqrt(product[x])
+            _short_cube_root(product, product.view(np.int32), root)
             for x in range(width):
                 result[x] = root[x]
         elif kind == CONTRAST:
