@@ -182,6 +182,9 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
     height, width = planes.shape[1:]
     colour = np.full((2, width + 2), -1, dtype=np.int32)
     same = np.empty(width, dtype=np.int32)
+    place = np.empty(width, dtype=np.int32)
+    for pixel in range(height * width):
+        parent[pixel] = pixel
     for y in range(height):
         here, before = colour[y % 2], colour[(y + 1) % 2]
         red, green, blue, line = planes[0, y], planes[1, y], planes[2, y], here[1:]
@@ -196,12 +199,15 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
                 | np.int32(before[x] == mine) << 2
                 | np.int32(before[x + 2] == mine) << 3
             )
-        start = y * width
+        # First without branches: most pixels of a photograph are zones of their own.
+        n = 0
         for x in range(width):
-            pixel, found = start + x, same[x]
-            if found == 0:
-                parent[pixel] = pixel
-            elif found & 2:  # the others touch this one
+            place[n] = x
+            n += same[x] != 0
+        start = y * width
+        for i in range(n):
+            pixel, found = start + place[i], same[place[i]]
+            if found & 2:  # the others touch this one
                 parent[pixel] = _root(parent, pixel - width)
             else:
                 if found & 1:
