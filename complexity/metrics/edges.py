@@ -83,7 +83,7 @@ def edge_map(image: PreparedImage, setting: str = "default") -> NDArray[np.bool_
 
 @dataclass(frozen=True)
 class Traced:
-    """Edges of the default setting.
+    """Edges, and how many pieces they are in.
 
     Attributes
     ----------
@@ -99,22 +99,33 @@ class Traced:
 
 
 def default_edges(image: PreparedImage) -> Traced:
-    """Find the edges that metrics share: those of `edge_map` with the default setting.
+    """Find the edges that metrics share: those of `edge_map` with the default setting."""
+    chosen = SETTINGS["default"]
+    smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
+    cv2.GaussianBlur(image.gray, (chosen.kernel, chosen.kernel), chosen.sigma, dst=smooth)
+    return traced(smooth, int(chosen.low), int(chosen.high))
 
-    The same pixels as OpenCV's detector gives, and their pieces in the same go: each is what
-    hangs together with one strong pixel.
+
+def traced(gray: NDArray[np.uint8], low: int, high: int) -> Traced:
+    """Find edges, and count their pieces in the same go.
+
+    The pixels are those of OpenCV's detector (3 x 3 Sobel, L2 gradient magnitude); each piece
+    is what hangs together with one strong pixel.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (h, w)
+        One channel, smoothed already.
+    low, high : int
+        Hysteresis thresholds.
     """
     from complexity.metrics.edges_kernels import EDGE, trace
 
-    chosen = SETTINGS["default"]
-    height, width = image.gray.shape
-    smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
-    cv2.GaussianBlur(image.gray, (chosen.kernel, chosen.kernel), chosen.sigma, dst=smooth)
+    height, width = gray.shape
     room = (height + 2) * (width + 2)
     marks = _scratch.get("marks", (room + 7) // 8, np.uint64).view(np.uint8)
     stack = _scratch.get("stack", height * width, np.int32)
-    low, high = int(chosen.low) ** 2, int(chosen.high) ** 2
-    pixels, components = trace(smooth, low, high, marks, stack)
+    pixels, components = trace(gray, low**2, high**2, marks, stack)
     mask = marks[:room].reshape(height + 2, width + 2)[1:-1, 1:-1] == EDGE
     return Traced(mask, pixels, components)
 
