@@ -24,31 +24,47 @@ def histogram(levels: Array) -> Any:
 
 
 @compiled
-def lab_histogram(planes: Array, parts: Array, roots: Array, bits: int) -> Any:
+def lab_histogram(planes: Array, levels: Array, matrix: Array, roots: Array, bits: int) -> Any:
     """Joint histogram of OpenCV's 8-bit Lab, of which the first `bits` bits a channel count.
 
-    ``planes`` are R, G and B, shape (3, h, w); ``parts`` and ``roots`` the tables that
-    `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
+    ``planes`` are R, G and B, shape (3, h, w); ``levels``, ``matrix`` and ``roots`` the tables
+    that `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
     """
     counts = np.zeros((2, 1 << (3 * bits)), dtype=np.int32)
-    places = np.empty(planes.shape[2], dtype=np.int32)
-    drop, scale = np.int32(23 - bits), np.uint32(12)
-    x_red, x_green, x_blue = parts[0], parts[1], parts[2]
-    y_red, y_green, y_blue = parts[3], parts[4], parts[5]
-    z_red, z_green, z_blue = parts[6], parts[7], parts[8]
+    width = planes.shape[2]
+    places = np.empty(width, dtype=np.int32)
+    linear, ratio = np.empty((3, width), dtype=np.int32), np.empty((3, width), dtype=np.uint32)
+    root = np.empty((3, width), dtype=np.int32)
+    red, green, blue = linear[0], linear[1], linear[2]
+    one, two, three = root[0], root[1], root[2]
+    light, colour = np.int32((1 << 14) - 1336934), np.int32((128 << 15) + (1 << 14))
+    drop, scale, half = np.int32(23 - bits), np.uint32(12), np.int32(2048)
+    first, second = np.int32(2 * bits), np.int32(bits)
     for y in range(planes.shape[1]):
-        red, green, blue = planes[0, y], planes[1, y], planes[2, y]
-        for i in range(len(places)):
-            r, g, b = red[i], green[i], blue[i]
-            # Unsigned, thus known not to count from the end of the table.
-            one = roots[np.uint32(x_red[r] + x_green[g] + x_blue[b]) >> scale]
-            two = roots[np.uint32(y_red[r] + y_green[g] + y_blue[b]) >> scale]
-            three = roots[np.uint32(z_red[r] + z_green[g] + z_blue[b]) >> scale]
-            light = np.int32(296 * two - 1336934 + (1 << 14)) >> drop
-            first = np.int32(500 * (one - two) + (128 << 15) + (1 << 14)) >> drop
-            second = np.int32(200 * (two - three) + (128 << 15) + (1 << 14)) >> drop
-            places[i] = light << (2 * bits) | first << bits | second
-        for i in range(len(places)):
+        # Looking up and computing in loops of their own: the latter are done in rows.
+        for c in range(3):
+            line, source = linear[c], planes[c, y]
+            for i in range(width):
+                line[i] = levels[source[i]]
+        for c in range(3):
+            out, from_red, from_green, from_blue = ratio[c], matrix[c, 0], matrix[c, 1], matrix[c, 2]
+            for i in range(width):
+                total = np.int32(np.int32(from_red * red[i]) + np.int32(from_green * green[i]))
+                total = np.int32(np.int32(total + half) + np.int32(from_blue * blue[i]))
+                # Unsigned, thus known not to count from the end of the table.
+                out[i] = np.uint32(total) >> scale
+        for c in range(3):
+            line, place = root[c], ratio[c]
+            for i in range(width):
+                line[i] = roots[place[i]]
+        for i in range(width):
+            middle = two[i]
+            level = np.int32(np.int32(np.int32(296) * middle) + light) >> drop
+            a = np.int32(np.int32(500) * np.int32(one[i] - middle))
+            b = np.int32(np.int32(200) * np.int32(middle - three[i]))
+            a, b = np.int32(a + colour) >> drop, np.int32(b + colour) >> drop
+            places[i] = level << first | a << second | b
+        for i in range(width):
             counts[i & 1, places[i]] += 1
     return counts.sum(axis=0)
 
