@@ -193,6 +193,23 @@ def sobel_sum(rows: Array, colours: int) -> Any:
 
 
 @compiled
+def middle_sums(planes: Array, scale: int, sums: Array) -> None:
+    """Add up the middle 2 x 2 of blocks of `scale` x `scale`, an even number; planes."""
+    first = scale // 2 - 1
+    for c in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            upper = planes[c, scale * y + first, first:]
+            lower, out = planes[c, scale * y + first + 1, first:], sums[c, y]
+            for x in range(sums.shape[2]):
+                out[x] = (
+                    np.int32(upper[scale * x])
+                    + np.int32(upper[scale * x + 1])
+                    + np.int32(lower[scale * x])
+                    + np.int32(lower[scale * x + 1])
+                )
+
+
+@compiled
 def gradient_sum(right: Array, down: Array) -> Any:
     """Sum of the lengths of gradients whose parts are rows of two equal arrays."""
     sums = np.zeros(right.shape[1])
@@ -202,6 +219,23 @@ def gradient_sum(right: Array, down: Array) -> Any:
             a, b = np.float32(one[x]), np.float32(two[x])
             sums[x] += np.sqrt(a * a + b * b)
     return sums.sum()
+
+
+@compiled
+def merge_boxes(boxes: Array, twice: Array) -> None:
+    """Merge boxes two by two in each direction, cut ones included.
+
+    Zeros and ones; shapes (h, w) and ((h + 1) // 2, (w + 1) // 2).
+    """
+    height, width = boxes.shape
+    row = np.zeros(2 * twice.shape[1], dtype=np.uint8)
+    for y in range(twice.shape[0]):
+        upper, lower = boxes[2 * y], boxes[min(2 * y + 1, height - 1)]
+        for x in range(width):
+            row[x] = upper[x] | lower[x]
+        out = twice[y]
+        for x in range(len(out)):
+            out[x] = row[2 * x] | row[2 * x + 1]
 
 
 @compiled

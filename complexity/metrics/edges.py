@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from complexity.image import PreparedImage
+from complexity.image import Pixels, PreparedImage
+from complexity.metrics.planes import half_sums, rgb_planes
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
@@ -288,29 +289,41 @@ def msg(image: PreparedImage) -> float:
     UndefinedMetric
         For an image of fewer than 8 pixels on a side.
     """
-    from complexity.metrics.counting import gradient_sum, sobel_sum, to_unit
+    from complexity.metrics.counting import middle_sums, sobel_sum
 
-    levels = np.ascontiguousarray(image.rgb).reshape(-1)
-    unit_rgb = _scratch.get("unit", levels.size, np.float32)
-    to_unit(levels, unit_rgb)
     height, width = image.rgb.shape[:2]
     total = 0.0
-    for (columns, rows), weight in zip(sizes(image), WEIGHTS, strict=True):
-        count = 3 * rows * columns
-        if (columns, rows) == (width, height):
-            # In levels: whole numbers, thus exact.
+    for scale, (columns, rows), weight in zip(SCALES, sizes(image), WEIGHTS, strict=True):
+        # Where levels, or sums of four, tell all, they are whole numbers, thus exact.
+        if scale == 1:
             length, unit = sobel_sum(image.rgb.reshape(height, -1), 3), 255.0
+        elif height % scale == 0 and width % scale == 0:
+            if scale == 2:
+                sums = image.shared(half_sums)
+            else:
+                sums = _scratch.shaped("sums", (3, rows, columns), np.int32)
+                middle_sums(image.shared(rgb_planes), scale, sums)
+            length, unit = sum(sobel_sum(plane, 1) for plane in sums), 4 * 255.0
         else:
-            small, right, down = (
-                _scratch.shaped(name, (rows, columns, 3), np.float32)
-                for name in ("small", "right", "down")
-            )
-            cv2.resize(unit_rgb.reshape(image.rgb.shape), (columns, rows), dst=small)
-            cv2.Sobel(small, cv2.CV_32F, 1, 0, dst=right, ksize=3)
-            cv2.Sobel(small, cv2.CV_32F, 0, 1, dst=down, ksize=3)
-            length, unit = gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1)), 1.0
-        total += weight * length / (unit * count)
+            length, unit = _sampled(image.rgb, columns, rows), 1.0
+        total += weight * length / (unit * 3 * rows * columns)
     return total
+
+
+def _sampled(rgb: Pixels, columns: int, rows: int) -> float:
+    """Sum of the lengths of gradients of an image shrunk by OpenCV's bilinear interpolation."""
+    from complexity.metrics.counting import gradient_sum, to_unit
+
+    levels = rgb.reshape(-1)
+    unit_rgb = _scratch.get("unit", levels.size, np.float32)
+    to_unit(levels, unit_rgb)
+    small, right, down = (
+        _scratch.shaped(name, (rows, columns, 3), np.float32) for name in ("small", "right", "down")
+    )
+    cv2.resize(unit_rgb.reshape(rgb.shape), (columns, rows), dst=small)
+    cv2.Sobel(small, cv2.CV_32F, 1, 0, dst=right, ksize=3)
+    cv2.Sobel(small, cv2.CV_32F, 0, 1, dst=down, ksize=3)
+    return float(gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1)))
 
 
 def _share(edges: NDArray[np.bool_]) -> float:

@@ -150,14 +150,20 @@ def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
     sizes : sequence of int
         Sides of boxes, pixels, ascending, each a multiple of the one before; at least two.
     """
+    from complexity.metrics.counting import merge_boxes
+
     counts = []
     boxes, side = mask.view(np.uint8), 1
     for size in sizes:
+        while size % (2 * side) == 0:
+            larger = np.empty([(length + 1) // 2 for length in boxes.shape], dtype=np.uint8)
+            merge_boxes(boxes, larger)
+            boxes, side = larger, 2 * side
         step = size // side
-        if boxes.shape[0] % step or boxes.shape[1] % step:
+        if step > 1:
             boxes = np.pad(boxes, [(0, -length % step) for length in boxes.shape])
-        rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
-        boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
+            rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
+            boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
         counts.append(int(np.count_nonzero(boxes)))
     return -_slope(np.log(np.array(sizes, dtype=float)), np.log(np.array(counts, dtype=float)))
 
