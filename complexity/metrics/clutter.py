@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
+from complexity.metrics.planes import TO_XYZ, linear_levels, rgb_planes
+from complexity.metrics.scratch import Scratch
 from complexity.registry import UndefinedMetric, metric
 
 Floats = NDArray[np.float32]
@@ -46,6 +48,7 @@ ORIENTATION_SCALE, ENERGY_WINDOW = 16 / 14 * 1.75, 1.75
 COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT = 0.2088, 0.0660, 0.0269
 #: Oriented filters need this many pixels at the coarsest level.
 SMALLEST = 13
+_scratch = Scratch()
 
 
 @dataclass(frozen=True)
@@ -205,18 +208,8 @@ def _cie_lab(image: PreparedImage) -> Floats:
 def _to_lab(image: PreparedImage, white: tuple[float, float, float]) -> Floats:
     from complexity.metrics.clutter_kernels import to_lab
 
-    level = np.arange(256) / 255
-    linear = np.where(level >= 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
-    # sRGB to CIE XYZ (ITU-R BT.709 primaries).
-    matrix = np.array(
-        [
-            [0.412453, 0.357580, 0.180423],
-            [0.212671, 0.715160, 0.072169],
-            [0.019334, 0.119193, 0.950227],
-        ]
-    )
     out = np.empty((3, *image.rgb.shape[:2]), dtype=np.float32)
-    to_lab(image.rgb, linear, matrix / np.array(white)[:, None], out)
+    to_lab(image.shared(rgb_planes), linear_levels(), TO_XYZ / np.array(white)[:, None], out)
     return out
 
 
@@ -274,12 +267,23 @@ def _center_surround(plane: Floats) -> Floats:
 
 def _oriented(plane: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Responses: horizontal, vertical, half the sum and half the difference of the diagonals."""
+    from complexity.metrics.clutter_kernels import RADIUS, oriented
+
+    padded = cv2.copyMakeBorder(plane, *(RADIUS,) * 4, borderType=cv2.BORDER_REFLECT_101)
+    out = _scratch.shaped("oriented", (4, *plane.shape), np.float32)
+    oriented(padded, *_oriented_taps(), out)
+    return out[0], out[1], out[2], out[3]
+
+
+@lru_cache(maxsize=1)
+def _oriented_taps() -> tuple[Floats, Floats]:
+    """Right or lower halves of the filters, the middle first; see the kernel `oriented`."""
     bar, plain, even, odd = _oriented_kernels()
+    radius = len(bar) // 2
+    symmetric = np.array([(plain, bar), (bar, plain), *even])
     return (
-        _filter(plane, plain, bar),
-        _filter(plane, bar, plain),
-        _float(sum(_filter(plane, *pair) for pair in even)),
-        _float(sum(_filter(plane, *pair) for pair in odd)),
+        _float((symmetric + symmetric[..., ::-1])[..., radius:] / 2),
+        _float((np.array(odd) - np.array(odd)[..., ::-1])[..., radius:] / 2),
     )
 
 

@@ -17,6 +17,8 @@ from complexity.compiling import compiled
 Array = NDArray[Any]
 #: What `spread` measures.
 COLOUR, CONTRAST, ORIENTATION = 0, 1, 2
+#: Of the oriented filters, in pixels.
+RADIUS = 6
 
 
 @compiled
@@ -53,19 +55,26 @@ def _short_cube_root(values: Array, bits: Array, out: Array) -> None:
 
 
 @compiled
-def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
-    """Convert sRGB to CIE L*a*b* planes.
+def to_lab(planes: Array, linear: Array, matrix: Array, out: Array) -> None:
+    """Convert planes of 8-bit sRGB to CIE L*a*b* planes.
 
     ``linear`` has the linear value of each level, ``matrix`` leads to X, Y and Z over white.
     """
-    height, width = rgb.shape[:2]
+    height, width = planes.shape[1:]
+    parts = np.empty((3, width))
     ratios = np.empty((3, width))
     roots = np.empty((3, width))
+    red, green, blue = parts[0], parts[1], parts[2]
     for y in range(height):
-        for x in range(width):
-            r, g, b = linear[rgb[y, x, 0]], linear[rgb[y, x, 1]], linear[rgb[y, x, 2]]
-            for c in range(3):
-                ratios[c, x] = matrix[c, 0] * r + matrix[c, 1] * g + matrix[c, 2] * b
+        for c in range(3):
+            part, source = parts[c], planes[c, y]
+            for x in range(width):
+                part[x] = linear[source[x]]
+        for c in range(3):
+            from_red, from_green, from_blue = matrix[c, 0], matrix[c, 1], matrix[c, 2]
+            ratio = ratios[c]
+            for x in range(width):
+                ratio[x] = from_red * red[x] + from_green * green[x] + from_blue * blue[x]
         for c in range(3):
             ratio, root = ratios[c], roots[c]
             bright = 0
@@ -76,10 +85,14 @@ def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
             for x in range(width):
                 line = 7.787 * ratio[x] + 16 / 116
                 root[x] = root[x] if ratio[x] >= 0.008856 else line
+        one, two, three = roots[0], roots[1], roots[2]
+        first, second, third = out[0, y], out[1, y], out[2, y]
         for x in range(width):
-            out[0, y, x] = 116 * roots[1, x] - 16
-            out[1, y, x] = 500 * (roots[0, x] - roots[1, x])
-            out[2, y, x] = 200 * (roots[1, x] - roots[2, x])
+            first[x] = 116 * two[x] - 16
+        for x in range(width):
+            second[x] = 500 * (one[x] - two[x])
+        for x in range(width):
+            third[x] = 200 * (two[x] - three[x])
 
 
 @compiled
@@ -227,6 +240,88 @@ def spread(
                 aa, ab = mean[2, x] - a * a + noise[0], mean[3, x] - a * b
                 bb = mean[4, x] - b * b + noise[1]
                 result[x] = np.sqrt(np.sqrt(max(aa * bb - ab * ab, 0.0)))
+
+
+@compiled
+def _folded(rows: Array, y: int, sums: Array, differences: Array) -> None:
+    """Sums and differences of the rows k above and below the middle one, k = 0 to RADIUS."""
+    middle, line = rows[y + RADIUS], sums[0]
+    for x in range(len(line)):
+        line[x] = middle[x]
+    for k in range(1, RADIUS + 1):
+        above, below = rows[y + RADIUS - k], rows[y + RADIUS + k]
+        total, apart = sums[k], differences[k]
+        for x in range(len(total)):
+            total[x] = below[x] + above[x]
+        for x in range(len(apart)):
+            apart[x] = below[x] - above[x]
+
+
+@compiled
+def _weighted(rows: Array, taps: Array, out: Array) -> None:
+    """Add up 7 rows, side by side in one array, times their taps."""
+    n = len(out)
+    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+    r4, r5, r6 = rows[4], rows[5], rows[6]
+    for x in range(n):
+        out[x] = (a * r0[x] + b * r1[x]) + (c * r2[x] + d * r3[x])
+    for x in range(n):
+        out[x] += (e * r4[x] + f * r5[x]) + g * r6[x]
+
+
+@compiled
+def _even(line: Array, taps: Array, out: Array) -> None:
+    """Add a row filtered with symmetric taps, the middle first."""
+    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    for x in range(len(out)):
+        out[x] += (
+            (a * line[x + 6] + b * (line[x + 7] + line[x + 5]))
+            + (c * (line[x + 8] + line[x + 4]) + d * (line[x + 9] + line[x + 3]))
+            + (e * (line[x + 10] + line[x + 2]) + f * (line[x + 11] + line[x + 1]))
+            + g * (line[x + 12] + line[x])
+        )
+
+
+@compiled
+def _odd(line: Array, taps: Array, out: Array) -> None:
+    """Add a row filtered with antisymmetric taps, those of the right half from the middle on."""
+    b, c, d, e, f, g = taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    for x in range(len(out)):
+        out[x] += (
+            (b * (line[x + 7] - line[x + 5]) + c * (line[x + 8] - line[x + 4]))
+            + (d * (line[x + 9] - line[x + 3]) + e * (line[x + 10] - line[x + 2]))
+            + (f * (line[x + 11] - line[x + 1]) + g * (line[x + 12] - line[x]))
+        )
+
+
+@compiled
+def oriented(rows: Array, even: Array, odd: Array, out: Array) -> None:
+    """Filter in four orientations.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (h + 12, w + 12)
+        The plane with a margin of RADIUS pixels.
+    even, odd : ndarray of float32, shape (n, 2, 7)
+        Products of filters: taps across, then down, of the right or lower half, the middle
+        first; of symmetric ones (the first two: the horizontal and the vertical filter), and
+        of antisymmetric ones.
+    out : ndarray of float32, shape (4, h, w)
+        Horizontal, vertical, the sum of the other symmetric ones, that of the others.
+    """
+    wide = rows.shape[1]
+    sums, differences = np.empty((7, wide), np.float32), np.zeros((7, wide), np.float32)
+    line = np.empty(wide, dtype=np.float32)
+    for y in range(out.shape[1]):
+        _folded(rows, y, sums, differences)
+        out[:, y] = 0
+        for i in range(len(even)):
+            _weighted(sums, even[i, 1], line)
+            _even(line, even[i, 0], out[min(i, 2), y])
+        for i in range(len(odd)):
+            _weighted(differences, odd[i, 1], line)
+            _odd(line, odd[i, 0], out[3, y])
 
 
 @compiled
