@@ -16,6 +16,8 @@ from complexity.registry import metric
 
 MACK = "Mack & Oliva 2004, 12th Object Perception, Attention, and Memory Conference"
 
+#: Right half of OpenCV's kernel for 8-bit images and sigma 1.4, in 256ths.
+_TAPS = np.array((74, 56, 26, 8, 1), dtype=np.int32)
 _scratch = Scratch()
 
 
@@ -101,9 +103,11 @@ class Traced:
 
 def default_edges(image: PreparedImage) -> Traced:
     """Find the edges that metrics share: those of `edge_map` with the default setting."""
+    from complexity.metrics.edges_kernels import blur
+
     chosen = SETTINGS["default"]
     smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
-    cv2.GaussianBlur(image.gray, (chosen.kernel, chosen.kernel), chosen.sigma, dst=smooth)
+    blur(image.gray, _TAPS, smooth)
     return traced(smooth, int(chosen.low), int(chosen.high))
 
 
