@@ -16,7 +16,7 @@ from complexity.compiling import compiled
 
 Array = NDArray[Any]
 #: What `spread` measures.
-COLOUR, CONTRAST, ORIENTATION = 0, 1, 2
+COLOUR, CONTRAST = 0, 1
 #: Of the oriented filters, in pixels.
 RADIUS = 6
 
@@ -155,8 +155,7 @@ def spread(
     ----------
     kind : int
         COLOUR: sixth root of the determinant of the covariance matrix of three planes.
-        CONTRAST: standard deviation of one plane. ORIENTATION: fourth root of the determinant
-        of the covariance matrix of two planes.
+        CONTRAST: standard deviation of one plane.
     planes : ndarray of float, shape (n, h, w)
         The features.
     kernel : ndarray of float, shape (r + 1,)
@@ -166,7 +165,7 @@ def spread(
     noise : ndarray of float, shape (n,)
         Added to the variances.
     ring : ndarray of float, shape (2 r + 1, m, w)
-        Room for m = 9, 2 or 5 moments; its type is that of the computation.
+        Room for m = 9 or 2 moments; its type is that of the computation.
     out : ndarray of float32, shape (h, w)
         The result.
     """
@@ -231,15 +230,99 @@ def spread(
             _short_cube_root(product, product.view(np.int32), root)
             for x in range(width):
                 result[x] = root[x]
-        elif kind == CONTRAST:
-            for x in range(width):
-                result[x] = np.sqrt(abs(mean[1, x] - mean[0, x] * mean[0, x]))
         else:
             for x in range(width):
-                a, b = mean[0, x], mean[1, x]
-                aa, ab = mean[2, x] - a * a + noise[0], mean[3, x] - a * b
-                bb = mean[4, x] - b * b + noise[1]
-                result[x] = np.sqrt(np.sqrt(max(aa * bb - ab * ab, 0.0)))
+                result[x] = np.sqrt(abs(mean[1, x] - mean[0, x] * mean[0, x]))
+
+
+@compiled
+def _row(plane: Array, y: int, zeros: Array) -> Array:
+    return plane[y] if 0 <= y < len(plane) else zeros
+
+
+@compiled
+def slide(plane: Array, terms: Array, base: float, radius: int, scale: Array, out: Array) -> None:
+    """Filter down columns with a window that is a sum of cosines, in time free of its width.
+
+    With C(y) the sum over d from -r to r of cos(w d) f(y + d),
+    C(y + 1) = 2 cos(w) C(y) - C(y - 1) + cos(w r) (f(y + r + 1) + f(y - r - 1))
+    - cos(w (r + 1)) (f(y + r) + f(y - r)). Outside the plane f is 0.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, shape (h, w)
+        What is filtered.
+    terms : ndarray of float64, shape (3, 4)
+        Of each cosine 2 cos(w), cos(w r), cos(w (r + 1)) and its weight.
+    base : float
+        Constant part of the window.
+    radius : int
+        Its half width, r.
+    scale : ndarray of float, shape (h,)
+        Factor of each row of the result.
+    out : ndarray of float32, shape (h, w)
+        The result.
+    """
+    height, width = plane.shape
+    zeros = np.zeros(width, dtype=np.float32)
+    now, before = np.zeros((3, width)), np.zeros((3, width))
+    everything, far, near = np.zeros(width), np.empty(width), np.empty(width)
+    for y in range(-radius, height):
+        new, newer = _row(plane, y + radius - 1, zeros), _row(plane, y + radius, zeros)
+        old, older = _row(plane, y - radius - 1, zeros), _row(plane, y - radius - 2, zeros)
+        for x in range(width):
+            far[x] = np.float64(newer[x]) + np.float64(older[x])
+        for x in range(width):
+            near[x] = np.float64(new[x]) + np.float64(old[x])
+        for x in range(width):
+            everything[x] += np.float64(newer[x]) - np.float64(old[x])
+        for i in range(3):
+            _step(terms[i, 0], terms[i, 1], terms[i, 2], far, near, now[i], before[i])
+        if y >= 0:
+            w = terms[:, 3] * scale[y]
+            _mixed(base * scale[y], w[0], w[1], w[2], everything, now[0], now[1], now[2], out[y])
+
+
+@compiled
+def _step(p: float, q: float, r: float, far: Array, near: Array, now: Array, before: Array) -> None:
+    for x in range(len(now)):
+        value = now[x]
+        now[x] = p * value - before[x] + (q * far[x] - r * near[x])
+        before[x] = value
+
+
+@compiled
+def _mixed(
+    w: float, w1: float, w2: float, w3: float, s: Array, s1: Array, s2: Array, s3: Array, out: Array
+) -> None:
+    for x in range(len(out)):
+        out[x] = (w * s[x] + w1 * s1[x]) + (w2 * s2[x] + w3 * s3[x])
+
+
+@compiled
+def product(one: Array, two: Array, out: Array) -> None:
+    """Multiply two planes."""
+    for y in range(out.shape[0]):
+        a, b, line = one[y], two[y], out[y]
+        for x in range(len(line)):
+            line[x] = a[x] * b[x]
+
+
+@compiled
+def covariance_root(
+    a: Array, b: Array, aa: Array, ab: Array, bb: Array, noise: Any, out: Array
+) -> None:
+    """Fourth root of the determinant of two planes' covariances, from means; uses these up."""
+    for y in range(out.shape[0]):
+        one, two, line = a[y], b[y], out[y]
+        first, both, second = aa[y], ab[y], bb[y]
+        _covary(first, one, one, noise)
+        _covary(both, one, two, np.float32(0))
+        _covary(second, two, two, noise)
+        for x in range(len(line)):
+            line[x] = first[x] * second[x] - both[x] * both[x]
+        for x in range(len(line)):
+            line[x] = np.sqrt(np.sqrt(max(line[x], np.float32(0))))
 
 
 @compiled
