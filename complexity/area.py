@@ -85,8 +85,7 @@ def average(
                 across[:] = 0
                 for j in range(len(place)):
                     _take(pixels[last], place[j], found)
-                    for c in range(3):
-                        _add(found, np.uint32(8 * c), weight_x[j], across[c])
+                    _add(found, weight_x[j], across[0], across[1], across[2])
             for c in range(3):
                 source, target = across[c], total[c]
                 if i == 0:
@@ -114,8 +113,11 @@ def _take(pixels: Array, place: Array, out: Array) -> None:
 
 
 @compiled
-def _add(pixels: Array, shift: Any, weight: Array, out: Array) -> None:
-    """Add one colour of pixels, times their weights."""
-    for x in range(len(out)):
-        level = np.int32((pixels[x] >> shift) & np.uint32(255))
-        out[x] += np.float32(level) * weight[x]
+def _add(pixels: Array, weight: Array, red: Array, green: Array, blue: Array) -> None:
+    """Add the colours of pixels, times their weights."""
+    low = np.uint32(255)
+    for x in range(len(red)):
+        pixel, part = pixels[x], weight[x]
+        red[x] += np.float32(np.int32(pixel & low)) * part
+        green[x] += np.float32(np.int32((pixel >> np.uint32(8)) & low)) * part
+        blue[x] += np.float32(np.int32((pixel >> np.uint32(16)) & low)) * part

@@ -87,6 +87,7 @@ def congestion(image: PreparedImage, variant: Variant = "published") -> Congesti
         For an image of fewer than 49 pixels on a side.
     """
     from complexity.metrics import clutter_kernels as kernels
+    from complexity.metrics import orientation_kernels as orientations
 
     height, width = image.rgb.shape[:2]
     if min(height, width) <= (SMALLEST - 1) << (LEVELS - 1):
@@ -110,7 +111,7 @@ def congestion(image: PreparedImage, variant: Variant = "published") -> Congesti
         tables = _pool_tables(shape[0]), _pool_tables(shape[1])
         opponents = np.empty((2, *shape), dtype=np.float32)
         ring = np.empty((tables[0].shape[1], 3, shape[1]), dtype=np.float32)
-        kernels.opponents(*_oriented(planes[0]), *tables, ENERGY_NOISE, ring, opponents)
+        orientations.opponents(*_oriented(planes[0]), *tables, ENERGY_NOISE, ring, opponents)
         orientation.append(_orientation_spread(opponents))
     parts = [_collapse(maps, 4 / gain**2) for maps in (colour, contrast, orientation)]
     units = (COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT)
@@ -149,7 +150,8 @@ def feature_congestion(image: PreparedImage) -> float:
        pixels (all of sigma 2, 13 pixels), squared, pooled (sigma 1.75 on a grid of half
        pixels); horizontal less vertical and diagonal less other diagonal energy over the sum
        of the four plus 1; fourth root of the determinant of the covariance matrix of these
-       two in a Gaussian window of sigma 14 (57 pixels), .001 added to its diagonal.
+       two in a Gaussian window of sigma 14 (57 pixels; written as a constant and three cosines,
+       within 1e-5 of its peak), .001 added to its diagonal.
     5. Levels 2 and 3 enlarged to the first's size, and the largest of the three at each pixel.
     6. The averages over pixels of colour, contrast and orientation, over .2088, .0660 and
        .0269, are added.
@@ -240,7 +242,7 @@ def _spread(
 
 def _orientation_spread(planes: Floats) -> Floats:
     """Fourth root of the determinant of the covariances of two planes in a wide window."""
-    from complexity.metrics import clutter_kernels as kernels
+    from complexity.metrics import orientation_kernels as kernels
 
     radius = round(2 * ORIENTATION_WINDOW)
     kernel = _gauss(radius, ORIENTATION_WINDOW)
@@ -260,16 +262,16 @@ def _orientation_spread(planes: Floats) -> Floats:
         cv2.transpose(filtered, dst=turned)
         kernels.slide(turned, terms, base, radius, across, mean)
     out = np.empty((width, height), dtype=np.float32)
-    kernels.covariance_root(*means, np.float32(ORIENTATION_NOISE), out)
+    kernels.covariance_root(means, np.float32(ORIENTATION_NOISE), out)
     return _float(cv2.transpose(out))
 
 
 @lru_cache(maxsize=4)
 def _cosines(sigma: float) -> tuple[float, NDArray[np.float64]]:
-    """A Gaussian window cut at 2 sigma as a constant and three cosines.
+    """Write a Gaussian window cut at 2 sigma as a constant and three cosines.
 
     By least squares; within 1e-5 of its peak. Returns the constant, and of each cosine what
-    `complexity.metrics.clutter_kernels.slide` asks for.
+    `complexity.metrics.orientation_kernels.slide` asks for.
     """
     radius = round(2 * sigma)
     steps = 2.16 / radius * np.arange(4)
@@ -303,7 +305,7 @@ def _center_surround(plane: Floats) -> Floats:
 
 def _oriented(plane: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Responses: horizontal, vertical, half the sum and half the difference of the diagonals."""
-    from complexity.metrics.clutter_kernels import RADIUS, oriented
+    from complexity.metrics.orientation_kernels import RADIUS, oriented
 
     padded = cv2.copyMakeBorder(plane, *(RADIUS,) * 4, borderType=cv2.BORDER_REFLECT_101)
     out = _scratch.shaped("oriented", (4, *plane.shape), np.float32)

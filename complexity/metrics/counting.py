@@ -47,7 +47,12 @@ def lab_histogram(planes: Array, levels: Array, matrix: Array, roots: Array, bit
             for i in range(width):
                 line[i] = levels[source[i]]
         for c in range(3):
-            out, from_red, from_green, from_blue = ratio[c], matrix[c, 0], matrix[c, 1], matrix[c, 2]
+            out, from_red, from_green, from_blue = (
+                ratio[c],
+                matrix[c, 0],
+                matrix[c, 1],
+                matrix[c, 2],
+            )
             for i in range(width):
                 total = np.int32(np.int32(from_red * red[i]) + np.int32(from_green * green[i]))
                 total = np.int32(np.int32(total + half) + np.int32(from_blue * blue[i]))
@@ -247,9 +252,13 @@ def to_unit(levels: Array, out: Array) -> None:
 
 @compiled
 def window(gray: Array, mean: Any, down: Array, across: Array, out: Array) -> None:
-    """Gray less its mean, times a window in each direction."""
+    """Gray less its mean, times a window in each direction; row y goes to row y % k of y // k.
+
+    The shape of ``out`` is (h / k, k, w).
+    """
+    each = out.shape[1]
     for y in range(gray.shape[0]):
-        line, result, factor = gray[y], out[y], down[y]
+        line, result, factor = gray[y], out[y // each, y % each], down[y]
         for x in range(len(line)):
             result[x] = (np.float32(line[x]) - mean) * factor * across[x]
 
@@ -264,15 +273,55 @@ def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> Any:
     power = np.empty(spectrum.shape[1], dtype=np.float32)
     total = np.zeros(spectrum.shape[1], dtype=np.float64)
     for y in range(spectrum.shape[0]):
-        line, place = spectrum[y], ring[y]
+        line = spectrum[y]
         for x in range(len(power)):
             power[x] = line[x, 0] * line[x, 0] + line[x, 1] * line[x, 1]
-        for x in range(1, middle):
-            power[x] *= np.float32(2)
-        for x in range(len(power)):
-            total[x] += power[x]
-        for x in range(len(power)):
-            k = place[x]
-            if k >= 0:
-                sums[k] += power[x]
+        _to_rings(power, middle, ring[y], sums, total)
+    return total.sum()
+
+
+@compiled
+def _to_rings(power: Array, middle: int, ring: Array, sums: Array, total: Array) -> None:
+    for x in range(1, middle):
+        power[x] *= np.float32(2)
+    for x in range(len(power)):
+        total[x] += power[x]
+    for x in range(len(power)):
+        k = ring[x]
+        if k >= 0:
+            sums[k] += power[x]
+
+
+@compiled
+def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> Any:
+    """`ring_power` of real rows two of which went into the transform as one complex row.
+
+    ``pairs`` is the whole transform, shape (h / 2, w, 2), of even rows plus the imaginary unit
+    times odd rows; ``turn``, shape (h / 2, 2), has exp(-2 pi i y / h).
+    """
+    half, width = pairs.shape[:2]
+    n, middle = ring.shape[1], (width + 1) // 2
+    first, second = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+    parts = np.empty((4, n), dtype=np.float32)
+    a, b, c, d = parts[0], parts[1], parts[2], parts[3]
+    total = np.zeros(n, dtype=np.float64)
+    quarter = np.float32(0.25)
+    for y in range(half):
+        line, mirror = pairs[y], pairs[(half - y) % half]
+        c[0], d[0] = mirror[0, 0], mirror[0, 1]
+        for x in range(n):
+            a[x], b[x] = line[x, 0], line[x, 1]
+        for x in range(1, n):
+            c[x], d[x] = mirror[width - x, 0], mirror[width - x, 1]
+        cosine, sine = turn[y, 0], turn[y, 1]
+        for x in range(n):
+            # Twice the transforms of the even and of the odd rows, the latter turned.
+            even, even_i = a[x] + c[x], b[x] - d[x]
+            odd, odd_i = b[x] + d[x], c[x] - a[x]
+            part, part_i = cosine * odd - sine * odd_i, cosine * odd_i + sine * odd
+            one, one_i, two, two_i = even + part, even_i + part_i, even - part, even_i - part_i
+            first[x] = (one * one + one_i * one_i) * quarter
+            second[x] = (two * two + two_i * two_i) * quarter
+        _to_rings(first, middle, ring[y], sums, total)
+        _to_rings(second, middle, ring[y + half], sums, total)
     return total.sum()

@@ -47,7 +47,10 @@ def blur(gray: Array, taps: Array, out: Array) -> None:
         for x in range(width):
             total[x] = np.int32(a * here[x] + 32768)
         for step in range(1, 5, 2):
-            above, below = ring[_mirrored(y - step, height) % 9], ring[_mirrored(y + step, height) % 9]
+            above, below = (
+                ring[_mirrored(y - step, height) % 9],
+                ring[_mirrored(y + step, height) % 9],
+            )
             over = ring[_mirrored(y - step - 1, height) % 9]
             under = ring[_mirrored(y + step + 1, height) % 9]
             near, far = taps[step], taps[step + 1]

@@ -92,7 +92,7 @@ def colour_borders(pixels: Array, bits: int) -> tuple[int, int]:
 
 
 @compiled
-def _unequal(one: Array, two: Array) -> int:
+def _unequal(one: Array, two: Array) -> Any:
     count = np.int32(0)
     for x in range(len(one)):
         count += np.int32(one[x] != two[x])

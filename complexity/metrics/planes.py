@@ -30,7 +30,7 @@ def rgb_planes(image: PreparedImage) -> NDArray[np.uint8]:
 
 
 def half_sums(image: PreparedImage) -> NDArray[np.int32]:
-    """Sums over blocks of 2 x 2 pixels of R, G and B; for `PreparedImage.shared`, even sides."""
+    """Add up blocks of 2 x 2 pixels of R, G and B; for `PreparedImage.shared`, even sides."""
     from complexity.metrics.counting import halve
 
     planes = image.shared(rgb_planes)
