@@ -305,7 +305,8 @@ def _center_surround(plane: Floats) -> Floats:
 
 def _oriented(plane: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Responses: horizontal, vertical, half the sum and half the difference of the diagonals."""
-    from complexity.metrics.orientation_kernels import RADIUS, oriented
+    from complexity.metrics.clutter_kernels import RADIUS
+    from complexity.metrics.orientation_kernels import oriented
 
     padded = cv2.copyMakeBorder(plane, *(RADIUS,) * 4, borderType=cv2.BORDER_REFLECT_101)
     out = _scratch.shaped("oriented", (4, *plane.shape), np.float32)

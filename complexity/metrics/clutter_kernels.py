@@ -17,6 +17,8 @@ from complexity.compiling import compiled
 Array = NDArray[Any]
 #: What `spread` measures.
 COLOUR, CONTRAST = 0, 1
+#: Of the windows and of the oriented filters, in pixels.
+RADIUS = 6
 
 
 @compiled
@@ -94,18 +96,24 @@ def to_lab(planes: Array, linear: Array, matrix: Array, out: Array) -> None:
 
 
 @compiled
-def _across(padded: Array, kernel: Array, scale: Array, out: Array) -> None:
-    radius = len(kernel) - 1
+def even_taps(line: Array, taps: Array, out: Array) -> None:
+    """Add a row filtered with symmetric taps, the middle first."""
+    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
     for x in range(len(out)):
-        out[x] = padded[radius + x] * kernel[0]
-    n = len(out)
-    for step in range(1, radius, 2):  # two at a time: half the traffic
-        left, right, factor = padded[radius - step :], padded[radius + step :], kernel[step]
-        far_left, far_right = padded[radius - step - 1 :], padded[radius + step + 1 :]
-        far_factor = kernel[step + 1]
-        for x in range(n):
-            out[x] += (left[x] + right[x]) * factor + (far_left[x] + far_right[x]) * far_factor
-    for x in range(n):
+        out[x] += (
+            (a * line[x + 6] + b * (line[x + 7] + line[x + 5]))
+            + (c * (line[x + 8] + line[x + 4]) + d * (line[x + 9] + line[x + 3]))
+            + (e * (line[x + 10] + line[x + 2]) + f * (line[x + 11] + line[x + 1]))
+            + g * (line[x + 12] + line[x])
+        )
+
+
+@compiled
+def _across(padded: Array, kernel: Array, scale: Array, out: Array) -> None:
+    for x in range(len(out)):
+        out[x] = 0
+    even_taps(padded, kernel, out)
+    for x in range(len(out)):
         out[x] *= scale[x]
 
 
@@ -158,7 +166,7 @@ def spread(
     planes : ndarray of float, shape (n, h, w)
         The features.
     kernel : ndarray of float, shape (r + 1,)
-        Right half of the Gaussian window, the middle first; r even.
+        Right half of the Gaussian window, the middle first; r is RADIUS.
     scale_y, scale_x : ndarray of float
         1 over the share of the window inside the image, by row and by column.
     noise : ndarray of float, shape (n,)

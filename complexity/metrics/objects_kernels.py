@@ -404,27 +404,31 @@ def merge_alike(pairs: Array, sums: Array, nearest: float, parent: Array) -> Non
     """
     n = len(pairs)
     means = np.empty((len(sums), 3))
+    ones, twos = np.empty(n + 1, dtype=np.int32), np.empty(n + 1, dtype=np.int32)
     while True:
         for i in range(len(sums)):
             for c in range(3):
                 means[i, c] = sums[i, 1 + c] / max(sums[i, 0], 1)
-        left = 0
+        left, near = 0, 0
         merged = False
+        # First without branches: most pairs are not alike.
         for i in range(n):
-            a, b = _root(parent, pairs[i, 0]), _root(parent, pairs[i, 1])
-            # All of a round by the means that it began with, so that no order matters.
             first, second = pairs[i, 0], pairs[i, 1]
+            # All of a round by the means that it began with, so that no order matters.
             square = 0.0
             for c in range(3):
                 apart = means[first, c] - means[second, c]
                 square += apart * apart
-            if square <= nearest * nearest:
-                if a != b:
-                    parent[max(a, b)] = min(a, b)
-                    merged = True
-            elif a != b:
-                pairs[left, 0], pairs[left, 1] = first, second
-                left += 1
+            alike = square <= nearest * nearest
+            ones[near], twos[near] = first, second
+            near += alike
+            pairs[left, 0], pairs[left, 1] = first, second
+            left += 1 - alike
+        for i in range(near):
+            a, b = _root(parent, ones[i]), _root(parent, twos[i])
+            if a != b:
+                parent[max(a, b)] = min(a, b)
+                merged = True
         if not merged:
             return
         for i in range(len(sums)):

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.compiling import compiled
-from complexity.metrics.clutter_kernels import covary
+from complexity.metrics.clutter_kernels import RADIUS, covary, even_taps
 
 Array = NDArray[Any]
-#: Of the oriented filters, in pixels.
-RADIUS = 6
 
 
 @compiled
@@ -137,19 +135,6 @@ def _weighted(rows: Array, taps: Array, out: Array) -> None:
 
 
 @compiled
-def _even(line: Array, taps: Array, out: Array) -> None:
-    """Add a row filtered with symmetric taps, the middle first."""
-    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
-    for x in range(len(out)):
-        out[x] += (
-            (a * line[x + 6] + b * (line[x + 7] + line[x + 5]))
-            + (c * (line[x + 8] + line[x + 4]) + d * (line[x + 9] + line[x + 3]))
-            + (e * (line[x + 10] + line[x + 2]) + f * (line[x + 11] + line[x + 1]))
-            + g * (line[x + 12] + line[x])
-        )
-
-
-@compiled
 def _odd(line: Array, taps: Array, out: Array) -> None:
     """Add a row filtered with antisymmetric taps, those of the right half from the middle on."""
     b, c, d, e, f, g = taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
@@ -184,7 +169,7 @@ def oriented(rows: Array, even: Array, odd: Array, out: Array) -> None:
         out[:, y] = 0
         for i in range(len(even)):
             _weighted(sums, even[i, 1], line)
-            _even(line, even[i, 0], out[min(i, 2), y])
+            even_taps(line, even[i, 0], out[min(i, 2), y])
         for i in range(len(odd)):
             _weighted(differences, odd[i, 1], line)
             _odd(line, odd[i, 0], out[3, y])
