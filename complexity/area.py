@@ -72,6 +72,8 @@ def average(
     """
     height, width = out.shape[:2]
     across, total = np.empty((3, width), dtype=np.float32), np.empty((3, width), dtype=np.float32)
+    found = np.empty(width, dtype=np.uint32)
+    place = columns.astype(np.uint32)
     last = -1
     for y in range(height):
         for i in range(len(rows)):
@@ -81,8 +83,9 @@ def average(
             if rows[i, y] != last:
                 last = rows[i, y]
                 across[:] = 0
-                for j in range(len(columns)):
-                    _add(pixels[last], columns[j], weight_x[j], across[0], across[1], across[2])
+                for j in range(len(place)):
+                    _take(pixels[last], place[j], found)
+                    _add(found, weight_x[j], across[0], across[1], across[2])
             for c in range(3):
                 source, target = across[c], total[c]
                 if i == 0:
@@ -95,17 +98,26 @@ def average(
             source = total[c]
             for x in range(width):
                 source[x] = np.rint(source[x])
+        red, green, blue, line = total[0], total[1], total[2], out[y]
         for x in range(width):
-            for c in range(3):
-                out[y, x, c] = np.uint8(total[c, x])
+            line[x, 0] = np.uint8(red[x])
+            line[x, 1] = np.uint8(green[x])
+            line[x, 2] = np.uint8(blue[x])
+
+
+# Fetching and adding apart: the latter is then done for many columns at a time.
+@compiled
+def _take(pixels: Array, place: Array, out: Array) -> None:
+    for x in range(len(out)):
+        out[x] = pixels[place[x]]
 
 
 @compiled
-def _add(pixels: Array, place: Array, weight: Array, red: Array, green: Array, blue: Array) -> None:
-    """Add pixels of some places, times their weights."""
+def _add(pixels: Array, weight: Array, red: Array, green: Array, blue: Array) -> None:
+    """Add the colours of pixels, times their weights."""
     low = np.uint32(255)
     for x in range(len(red)):
-        pixel, part = pixels[place[x]], weight[x]
+        pixel, part = pixels[x], weight[x]
         red[x] += np.float32(np.int32(pixel & low)) * part
         green[x] += np.float32(np.int32((pixel >> np.uint32(8)) & low)) * part
         blue[x] += np.float32(np.int32((pixel >> np.uint32(16)) & low)) * part

@@ -15,9 +15,13 @@ from PIL import Image
 from complexity import image as policy
 from complexity.area import average, shares
 from complexity.image import prepare, prepare_array
+from complexity.metrics import clutter, compression
+from complexity.metrics.counting import paired_ring_power, ring_power
 from complexity.metrics.edges import default_edges, edge_map
 from complexity.metrics.entropy import lab_counts
 from complexity.metrics.objects import object_count
+from complexity.metrics.orientation_kernels import slide
+from complexity.metrics.perceived_kernels import colour_borders, piece_sizes
 from complexity.metrics.planes import planes_of
 
 Pixels = NDArray[np.uint8]
@@ -97,3 +101,65 @@ def test_equal_differences_do_not_make_objects_wander(seed: int, sides: tuple[in
     # Few levels, thus many equal differences: the same array counts the same, every time.
     rgb = (picture(seed, *sides) // 64 * 64).astype(np.uint8)
     assert object_count(prepare_array(rgb)) == object_count(prepare_array(rgb.copy()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sides=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    share=st.floats(0.0, 1.0),
+)
+def test_pieces_are_opencvs(seed: int, sides: tuple[int, int], share: float) -> None:
+    mask = (np.random.default_rng(seed).random(sides) < share).astype(np.uint8)
+    sizes = np.empty(sides[0] * ((sides[1] + 1) // 2), dtype=np.int32)
+    found = sizes[: piece_sizes(mask, sizes)]
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    np.testing.assert_array_equal(found, stats[1:, cv2.CC_STAT_AREA])
+
+
+def test_coarse_borders_are_counted() -> None:
+    rgb = picture(3, 37, 53, 2.0)
+    coarse = rgb >> 6
+    across = (coarse[:, 1:] != coarse[:, :-1]).any(axis=-1).sum()
+    below = (coarse[1:] != coarse[:-1]).any(axis=-1).sum()
+    assert colour_borders(rgb, 2) == (across, below)
+
+
+def test_jpeg_sizes_are_pillows() -> None:
+    for rgb in (picture(4, 97, 131), picture(4, 384, 512, 2.0), picture(4, 8, 3)):
+        buffer = io.BytesIO()
+        Image.fromarray(rgb).save(buffer, "JPEG", quality=25, subsampling=2)
+        gray = io.BytesIO()
+        Image.new("RGB", rgb.shape[1::-1], (128,) * 3).save(gray, "JPEG", quality=25, subsampling=2)
+        more = len(buffer.getvalue()) - len(gray.getvalue())
+        assert compression._size(rgb) - compression._smallest(*rgb.shape[:2]) == more
+
+
+@pytest.mark.parametrize("height", [20, 57, 150])
+def test_the_sliding_window_is_the_gaussian(height: int) -> None:
+    plane = np.random.default_rng(height).standard_normal((height, 40)).astype(np.float32)
+    kernel = clutter._gauss(28, 14.0)
+    padded = np.pad(plane.astype(float), ((28, 28), (0, 0)))
+    expected = sum(weight * padded[i : i + height] for i, weight in enumerate(kernel))
+    base, terms = clutter._cosines(14.0)
+    out = np.empty_like(plane)
+    slide(plane, terms, base, 28, np.ones(height), out)
+    np.testing.assert_allclose(out, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(64, 90), (62, 65), (2, 8)])
+def test_two_rows_in_one_have_the_same_power(shape: tuple[int, int]) -> None:
+    height, width = shape
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal(shape).astype(np.float32)
+    n, middle = width // 2 + 1, (width + 1) // 2
+    ring = rng.integers(-1, 9, (height, n)).astype(np.int16)
+    plain, paired = np.zeros(9), np.zeros(9)
+    spectrum = np.fft.rfft2(rows).astype(np.complex64)
+    whole = ring_power(spectrum.view(np.float32).reshape(height, n, 2), middle, ring, plain)
+    pairs = np.fft.fft2(rows[::2] + 1j * rows[1::2]).astype(np.complex64)
+    angle = -2 * np.pi * np.arange(height // 2) / height
+    turn = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    same = paired_ring_power(pairs.view(np.float32).reshape(-1, width, 2), turn, ring, paired)
+    assert same == pytest.approx(whole, rel=1e-6)
+    np.testing.assert_allclose(paired, plain, rtol=1e-5)

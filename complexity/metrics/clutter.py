@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
+from complexity.metrics.planes import TO_XYZ, linear_levels, rgb_planes
+from complexity.metrics.scratch import Scratch
 from complexity.registry import UndefinedMetric, metric
 
 Floats = NDArray[np.float32]
@@ -46,6 +48,7 @@ ORIENTATION_SCALE, ENERGY_WINDOW = 16 / 14 * 1.75, 1.75
 COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT = 0.2088, 0.0660, 0.0269
 #: Oriented filters need this many pixels at the coarsest level.
 SMALLEST = 13
+_scratch = Scratch()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def congestion(image: PreparedImage, variant: Variant = "published") -> Congesti
         For an image of fewer than 49 pixels on a side.
     """
     from complexity.metrics import clutter_kernels as kernels
+    from complexity.metrics import orientation_kernels as orientations
 
     height, width = image.rgb.shape[:2]
     if min(height, width) <= (SMALLEST - 1) << (LEVELS - 1):
@@ -107,16 +111,8 @@ def congestion(image: PreparedImage, variant: Variant = "published") -> Congesti
         tables = _pool_tables(shape[0]), _pool_tables(shape[1])
         opponents = np.empty((2, *shape), dtype=np.float32)
         ring = np.empty((tables[0].shape[1], 3, shape[1]), dtype=np.float32)
-        kernels.opponents(*_oriented(planes[0]), *tables, ENERGY_NOISE, ring, opponents)
-        orientation.append(
-            _spread(
-                kernels.ORIENTATION,
-                opponents,
-                ORIENTATION_WINDOW,
-                (ORIENTATION_NOISE,) * 2,
-                np.float32,
-            )
-        )
+        orientations.opponents(*_oriented(planes[0]), *tables, ENERGY_NOISE, ring, opponents)
+        orientation.append(_orientation_spread(opponents))
     parts = [_collapse(maps, 4 / gain**2) for maps in (colour, contrast, orientation)]
     units = (COLOUR_UNIT, CONTRAST_UNIT, ORIENTATION_UNIT)
     total = sum(part / unit for part, unit in zip(parts, units, strict=True))
@@ -154,7 +150,8 @@ def feature_congestion(image: PreparedImage) -> float:
        pixels (all of sigma 2, 13 pixels), squared, pooled (sigma 1.75 on a grid of half
        pixels); horizontal less vertical and diagonal less other diagonal energy over the sum
        of the four plus 1; fourth root of the determinant of the covariance matrix of these
-       two in a Gaussian window of sigma 14 (57 pixels), .001 added to its diagonal.
+       two in a Gaussian window of sigma 14 (57 pixels; written as a constant and three cosines,
+       within 1e-5 of its peak), .001 added to its diagonal.
     5. Levels 2 and 3 enlarged to the first's size, and the largest of the three at each pixel.
     6. The averages over pixels of colour, contrast and orientation, over .2088, .0660 and
        .0269, are added.
@@ -205,18 +202,8 @@ def _cie_lab(image: PreparedImage) -> Floats:
 def _to_lab(image: PreparedImage, white: tuple[float, float, float]) -> Floats:
     from complexity.metrics.clutter_kernels import to_lab
 
-    level = np.arange(256) / 255
-    linear = np.where(level >= 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
-    # sRGB to CIE XYZ (ITU-R BT.709 primaries).
-    matrix = np.array(
-        [
-            [0.412453, 0.357580, 0.180423],
-            [0.212671, 0.715160, 0.072169],
-            [0.019334, 0.119193, 0.950227],
-        ]
-    )
     out = np.empty((3, *image.rgb.shape[:2]), dtype=np.float32)
-    to_lab(image.rgb, linear, matrix / np.array(white)[:, None], out)
+    to_lab(image.shared(rgb_planes), linear_levels(), TO_XYZ / np.array(white)[:, None], out)
     return out
 
 
@@ -253,6 +240,50 @@ def _spread(
     return out
 
 
+def _orientation_spread(planes: Floats) -> Floats:
+    """Fourth root of the determinant of the covariances of two planes in a wide window."""
+    from complexity.metrics import orientation_kernels as kernels
+
+    radius = round(2 * ORIENTATION_WINDOW)
+    kernel = _gauss(radius, ORIENTATION_WINDOW)
+    base, terms = _cosines(ORIENTATION_WINDOW)
+    height, width = planes.shape[1:]
+    down, across = _inside(height, kernel), _inside(width, kernel)
+    moment, filtered = (_scratch.shaped(name, (height, width), np.float32) for name in "mf")
+    means = _scratch.shaped("means", (5, width, height), np.float32)
+    turned = _scratch.shaped("turned", (width, height), np.float32)
+    # Down, turned, and down again: columns side by side are filtered together.
+    for mean, pair in zip(means, ((0,), (1,), (0, 0), (0, 1), (1, 1)), strict=True):
+        source = planes[pair[0]]
+        if len(pair) == 2:
+            kernels.product(planes[pair[0]], planes[pair[1]], moment)
+            source = moment
+        kernels.slide(source, terms, base, radius, down, filtered)
+        cv2.transpose(filtered, dst=turned)
+        kernels.slide(turned, terms, base, radius, across, mean)
+    out = np.empty((width, height), dtype=np.float32)
+    kernels.covariance_root(means, np.float32(ORIENTATION_NOISE), out)
+    return _float(cv2.transpose(out))
+
+
+@lru_cache(maxsize=4)
+def _cosines(sigma: float) -> tuple[float, NDArray[np.float64]]:
+    """Write a Gaussian window cut at 2 sigma as a constant and three cosines.
+
+    By least squares; within 1e-5 of its peak. Returns the constant, and of each cosine what
+    `complexity.metrics.orientation_kernels.slide` asks for.
+    """
+    radius = round(2 * sigma)
+    steps = 2.16 / radius * np.arange(4)
+    across = np.arange(-radius, radius + 1)
+    weights = np.linalg.lstsq(np.cos(np.outer(across, steps)), _gauss(radius, sigma))[0]
+    terms = [
+        (2 * np.cos(step), np.cos(step * radius), np.cos(step * (radius + 1)), weight)
+        for step, weight in zip(steps[1:], weights[1:], strict=True)
+    ]
+    return float(weights[0]), np.array(terms)
+
+
 def _inside(length: int, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 over the share of a kernel that lies inside, by its place."""
     radius = len(kernel) // 2
@@ -274,12 +305,24 @@ def _center_surround(plane: Floats) -> Floats:
 
 def _oriented(plane: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Responses: horizontal, vertical, half the sum and half the difference of the diagonals."""
+    from complexity.metrics.clutter_kernels import RADIUS
+    from complexity.metrics.orientation_kernels import oriented
+
+    padded = cv2.copyMakeBorder(plane, *(RADIUS,) * 4, borderType=cv2.BORDER_REFLECT_101)
+    out = _scratch.shaped("oriented", (4, *plane.shape), np.float32)
+    oriented(padded, *_oriented_taps(), out)
+    return out[0], out[1], out[2], out[3]
+
+
+@lru_cache(maxsize=1)
+def _oriented_taps() -> tuple[Floats, Floats]:
+    """Right or lower halves of the filters, the middle first; see the kernel `oriented`."""
     bar, plain, even, odd = _oriented_kernels()
+    radius = len(bar) // 2
+    symmetric = np.array([(plain, bar), (bar, plain), *even])
     return (
-        _filter(plane, plain, bar),
-        _filter(plane, bar, plain),
-        _float(sum(_filter(plane, *pair) for pair in even)),
-        _float(sum(_filter(plane, *pair) for pair in odd)),
+        _float((symmetric + symmetric[..., ::-1])[..., radius:] / 2),
+        _float((np.array(odd) - np.array(odd)[..., ::-1])[..., radius:] / 2),
     )
 
 

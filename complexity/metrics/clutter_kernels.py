@@ -16,7 +16,9 @@ from complexity.compiling import compiled
 
 Array = NDArray[Any]
 #: What `spread` measures.
-COLOUR, CONTRAST, ORIENTATION = 0, 1, 2
+COLOUR, CONTRAST = 0, 1
+#: Of the windows and of the oriented filters, in pixels.
+RADIUS = 6
 
 
 @compiled
@@ -38,19 +40,41 @@ def _cube_root(values: Array, bits: Array, out: Array) -> None:
 
 
 @compiled
-def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
-    """Convert sRGB to CIE L*a*b* planes.
+def _short_cube_root(values: Array, bits: Array, out: Array) -> None:
+    """`_cube_root` in 32 bits; `bits` are the values seen as int32."""
+    guess = out.view(np.int32)
+    for x in range(len(values)):
+        third = np.int32((bits[x] >> 2) + (bits[x] >> 4))
+        third = np.int32(third + (third >> 4))
+        third = np.int32(third + (third >> 8))
+        guess[x] = third + 0x2A5137A0
+    for _ in range(2):
+        for x in range(len(values)):
+            cube = out[x] * out[x] * out[x]
+            out[x] *= (cube + values[x] + values[x]) / (cube + cube + values[x])
+
+
+@compiled
+def to_lab(planes: Array, linear: Array, matrix: Array, out: Array) -> None:
+    """Convert planes of 8-bit sRGB to CIE L*a*b* planes.
 
     ``linear`` has the linear value of each level, ``matrix`` leads to X, Y and Z over white.
     """
-    height, width = rgb.shape[:2]
+    height, width = planes.shape[1:]
+    parts = np.empty((3, width))
     ratios = np.empty((3, width))
     roots = np.empty((3, width))
+    red, green, blue = parts[0], parts[1], parts[2]
     for y in range(height):
-        for x in range(width):
-            r, g, b = linear[rgb[y, x, 0]], linear[rgb[y, x, 1]], linear[rgb[y, x, 2]]
-            for c in range(3):
-                ratios[c, x] = matrix[c, 0] * r + matrix[c, 1] * g + matrix[c, 2] * b
+        for c in range(3):
+            part, source = parts[c], planes[c, y]
+            for x in range(width):
+                part[x] = linear[source[x]]
+        for c in range(3):
+            from_red, from_green, from_blue = matrix[c, 0], matrix[c, 1], matrix[c, 2]
+            ratio = ratios[c]
+            for x in range(width):
+                ratio[x] = from_red * red[x] + from_green * green[x] + from_blue * blue[x]
         for c in range(3):
             ratio, root = ratios[c], roots[c]
             bright = 0
@@ -61,26 +85,64 @@ def to_lab(rgb: Array, linear: Array, matrix: Array, out: Array) -> None:
             for x in range(width):
                 line = 7.787 * ratio[x] + 16 / 116
                 root[x] = root[x] if ratio[x] >= 0.008856 else line
+        one, two, three = roots[0], roots[1], roots[2]
+        first, second, third = out[0, y], out[1, y], out[2, y]
         for x in range(width):
-            out[0, y, x] = 116 * roots[1, x] - 16
-            out[1, y, x] = 500 * (roots[0, x] - roots[1, x])
-            out[2, y, x] = 200 * (roots[1, x] - roots[2, x])
+            first[x] = 116 * two[x] - 16
+        for x in range(width):
+            second[x] = 500 * (one[x] - two[x])
+        for x in range(width):
+            third[x] = 200 * (two[x] - three[x])
+
+
+@compiled
+def even_taps(line: Array, taps: Array, out: Array) -> None:
+    """Add a row filtered with symmetric taps, the middle first."""
+    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    for x in range(len(out)):
+        out[x] += (
+            (a * line[x + 6] + b * (line[x + 7] + line[x + 5]))
+            + (c * (line[x + 8] + line[x + 4]) + d * (line[x + 9] + line[x + 3]))
+            + (e * (line[x + 10] + line[x + 2]) + f * (line[x + 11] + line[x + 1]))
+            + g * (line[x + 12] + line[x])
+        )
 
 
 @compiled
 def _across(padded: Array, kernel: Array, scale: Array, out: Array) -> None:
-    radius = len(kernel) - 1
     for x in range(len(out)):
-        out[x] = padded[radius + x] * kernel[0]
-    n = len(out)
-    for step in range(1, radius, 2):  # two at a time: half the traffic
-        left, right, factor = padded[radius - step :], padded[radius + step :], kernel[step]
-        far_left, far_right = padded[radius - step - 1 :], padded[radius + step + 1 :]
-        far_factor = kernel[step + 1]
-        for x in range(n):
-            out[x] += (left[x] + right[x]) * factor + (far_left[x] + far_right[x]) * far_factor
-    for x in range(n):
+        out[x] = 0
+    even_taps(padded, kernel, out)
+    for x in range(len(out)):
         out[x] *= scale[x]
+
+
+@compiled
+def covary(moment: Array, one: Array, two: Array, noise: Any) -> None:
+    """Turn means of products into covariances, given the means, and add noise."""
+    for x in range(len(moment)):
+        moment[x] = moment[x] - one[x] * two[x] + noise
+
+
+@compiled
+def _determinant(mean: Array, noise: Array, out: Array) -> None:
+    """Give the determinant, at least 0, of three planes' covariances; use up their moments."""
+    # One loop for each product: of loops over many rows the compiler makes slow code.
+    a, b, c = mean[0], mean[1], mean[2]
+    aa, ab, ac, bb, bc, cc = mean[3], mean[4], mean[5], mean[6], mean[7], mean[8]
+    covary(aa, a, a, noise[0])
+    covary(ab, a, b, 0.0)
+    covary(ac, a, c, 0.0)
+    covary(bb, b, b, noise[1])
+    covary(bc, b, c, 0.0)
+    covary(cc, c, c, noise[2])
+    for x in range(len(out)):
+        out[x] = aa[x] * (bb[x] * cc[x] - bc[x] * bc[x])
+    for x in range(len(out)):
+        out[x] -= ab[x] * (ab[x] * cc[x] - bc[x] * ac[x])
+    for x in range(len(out)):
+        product = out[x] + ac[x] * (ab[x] * bc[x] - bb[x] * ac[x])
+        out[x] = product if product > 0 else 0.0
 
 
 @compiled
@@ -100,18 +162,17 @@ def spread(
     ----------
     kind : int
         COLOUR: sixth root of the determinant of the covariance matrix of three planes.
-        CONTRAST: standard deviation of one plane. ORIENTATION: fourth root of the determinant
-        of the covariance matrix of two planes.
+        CONTRAST: standard deviation of one plane.
     planes : ndarray of float, shape (n, h, w)
         The features.
     kernel : ndarray of float, shape (r + 1,)
-        Right half of the Gaussian window, the middle first; r even.
+        Right half of the Gaussian window, the middle first; r is RADIUS.
     scale_y, scale_x : ndarray of float
         1 over the share of the window inside the image, by row and by column.
     noise : ndarray of float, shape (n,)
         Added to the variances.
     ring : ndarray of float, shape (2 r + 1, m, w)
-        Room for m = 9, 2 or 5 moments; its type is that of the computation.
+        Room for m = 9 or 2 moments; its type is that of the computation.
     out : ndarray of float32, shape (h, w)
         The result.
     """
@@ -121,7 +182,9 @@ def spread(
     firsts = planes.shape[0]
     padded = np.zeros((moments, width + 2 * radius), dtype=ring.dtype)
     mean = np.empty((moments, width), dtype=ring.dtype)
-    product, root = np.empty(width), np.empty(width)
+    # The root of a sum of products in 64 bits needs no more than 32 itself.
+    product, root = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
+    determinant = np.empty(width)
     for row in range(height + radius):
         if row < height:
             slot = ring[row % depth]
@@ -166,98 +229,17 @@ def spread(
                         line[x] += source[x] * factor
         result = out[y]
         if kind == COLOUR:
+            _determinant(mean, noise, determinant)
             for x in range(width):
-                a, b, c = mean[0, x], mean[1, x], mean[2, x]
-                aa = mean[3, x] - a * a + noise[0]
-                ab = mean[4, x] - a * b
-                ac = mean[5, x] - a * c
-                bb = mean[6, x] - b * b + noise[1]
-                bc = mean[7, x] - b * c
-                cc = mean[8, x] - c * c + noise[2]
-                determinant = (
-                    aa * (bb * cc - bc * bc) - ab * (ab * cc - bc * ac) + ac * (ab * bc - bb * ac)
-                )
-                product[x] = np.sqrt(max(determinant, 0.0))
-            _cube_root(product, product.view(np.int64), root)
+                product[x] = determinant[x]
+            for x in range(width):
+                product[x] = np.sqrt(product[x])
+            _short_cube_root(product, product.view(np.int32), root)
             for x in range(width):
                 result[x] = root[x]
-        elif kind == CONTRAST:
-            for x in range(width):
-                result[x] = np.sqrt(abs(mean[1, x] - mean[0, x] * mean[0, x]))
         else:
             for x in range(width):
-                a, b = mean[0, x], mean[1, x]
-                aa, ab = mean[2, x] - a * a + noise[0], mean[3, x] - a * b
-                bb = mean[4, x] - b * b + noise[1]
-                result[x] = np.sqrt(np.sqrt(max(aa * bb - ab * ab, 0.0)))
-
-
-@compiled
-def opponents(
-    horizontal: Array,
-    vertical: Array,
-    even: Array,
-    odd: Array,
-    table_y: Array,
-    table_x: Array,
-    noise: float,
-    ring: Array,
-    out: Array,
-) -> None:
-    """Turn responses to oriented filters into pooled, normalised opponent energies.
-
-    ``even + odd`` and ``even - odd`` are the responses at the two diagonals. ``table_y`` and
-    ``table_x``, shape (h, 2 r + 1) and (w, 2 r + 1), hold the pooling weights at each row and
-    column; ``out``, shape (2, h, w), takes up horizontal less vertical, and diagonal less
-    other diagonal, energy, over total energy and `noise`.
-    """
-    height, width = horizontal.shape
-    depth = table_y.shape[1]
-    radius = depth // 2
-    padded = np.zeros((3, width + 2 * radius), dtype=np.float32)
-    mean = np.empty((3, width), dtype=np.float32)
-    for row in range(height + radius):
-        if row < height:
-            slot = ring[row % depth]
-            zero, one, two = padded[0, radius:], padded[1, radius:], padded[2, radius:]
-            h, v, e, o = horizontal[row], vertical[row], even[row], odd[row]
-            for x in range(width):
-                hh, vv = h[x] * h[x], v[x] * v[x]
-                zero[x] = hh - vv
-                one[x] = np.float32(4) * e[x] * o[x]
-                two[x] = hh + vv + np.float32(2) * (e[x] * e[x] + o[x] * o[x])
-            for i in range(3):
-                line = slot[i]
-                for x in range(width):
-                    line[x] = 0
-                for tap in range(depth):
-                    source, factor = padded[i, tap:], table_x[width // 2, tap]
-                    for x in range(width):
-                        line[x] += source[x] * factor
-                for side in range(2):
-                    for near in range(min(radius, width)):
-                        x = near if side == 0 else width - 1 - near
-                        total = np.float32(0)
-                        for tap in range(depth):
-                            total += padded[i, x + tap] * table_x[x, tap]
-                        line[x] = total
-        y = row - radius
-        if y < 0:
-            continue
-        for i in range(3):
-            line = mean[i]
-            for x in range(width):
-                line[x] = 0
-            for tap in range(depth):
-                place = y + tap - radius
-                if 0 <= place < height:
-                    source, factor = ring[place % depth, i], table_y[y, tap]
-                    for x in range(width):
-                        line[x] += source[x] * factor
-        for x in range(width):
-            total = mean[2, x] + np.float32(noise)
-            out[0, y, x] = mean[0, x] / total
-            out[1, y, x] = mean[1, x] / total
+                result[x] = np.sqrt(abs(mean[1, x] - mean[0, x] * mean[0, x]))
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
-from complexity.metrics.planes import planes_of, rgb_planes
+from complexity.metrics.planes import half_sums, planes_of, rgb_planes
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.registry import metric
 
@@ -171,8 +171,11 @@ def _smaller(image: PreparedImage) -> Iterator[NDArray[np.uint8]]:
             )
         else:
             # Whole blocks: sums of sums, rounded as OpenCV rounds them.
-            sums = np.empty((3, size[1], size[0]), dtype=np.int32)
-            halve(planes, sums)
+            if scale == 2:
+                sums = image.shared(half_sums)
+            else:
+                sums = np.empty((3, size[1], size[0]), dtype=np.int32)
+                halve(planes, sums)
             smaller = np.empty(sums.shape, dtype=np.uint8)
             rounded(sums, 2 * scale.bit_length() - 2, scale == 2, smaller)
             yield smaller

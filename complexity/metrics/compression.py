@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from complexity.image import PreparedImage
 from complexity.registry import metric
 
 QUALITY = 25
+_SETTINGS = [
+    *(cv2.IMWRITE_JPEG_QUALITY, QUALITY),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+]
 
 
 @metric(
@@ -56,9 +59,9 @@ def jpeg_bpp(image: PreparedImage) -> float:
 
 
 def _size(rgb: NDArray[np.uint8]) -> int:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=QUALITY, subsampling=2)
-    return buffer.getbuffer().nbytes
+    # OpenCV's encoder is the same library as Pillow's and is fed faster; it takes B, G, R.
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return len(cv2.imencode(".jpg", bgr, _SETTINGS)[1])
 
 
 @lru_cache(maxsize=256)

@@ -24,31 +24,52 @@ def histogram(levels: Array) -> Any:
 
 
 @compiled
-def lab_histogram(planes: Array, parts: Array, roots: Array, bits: int) -> Any:
+def lab_histogram(planes: Array, levels: Array, matrix: Array, roots: Array, bits: int) -> Any:
     """Joint histogram of OpenCV's 8-bit Lab, of which the first `bits` bits a channel count.
 
-    ``planes`` are R, G and B, shape (3, h, w); ``parts`` and ``roots`` the tables that
-    `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
+    ``planes`` are R, G and B, shape (3, h, w); ``levels``, ``matrix`` and ``roots`` the tables
+    that `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
     """
     counts = np.zeros((2, 1 << (3 * bits)), dtype=np.int32)
-    places = np.empty(planes.shape[2], dtype=np.int32)
-    drop, scale = np.int32(23 - bits), np.uint32(12)
-    x_red, x_green, x_blue = parts[0], parts[1], parts[2]
-    y_red, y_green, y_blue = parts[3], parts[4], parts[5]
-    z_red, z_green, z_blue = parts[6], parts[7], parts[8]
+    width = planes.shape[2]
+    places = np.empty(width, dtype=np.int32)
+    linear, ratio = np.empty((3, width), dtype=np.int32), np.empty((3, width), dtype=np.uint32)
+    root = np.empty((3, width), dtype=np.int32)
+    red, green, blue = linear[0], linear[1], linear[2]
+    one, two, three = root[0], root[1], root[2]
+    light, colour = np.int32((1 << 14) - 1336934), np.int32((128 << 15) + (1 << 14))
+    drop, scale, half = np.int32(23 - bits), np.uint32(12), np.int32(2048)
+    first, second = np.int32(2 * bits), np.int32(bits)
     for y in range(planes.shape[1]):
-        red, green, blue = planes[0, y], planes[1, y], planes[2, y]
-        for i in range(len(places)):
-            r, g, b = red[i], green[i], blue[i]
-            # Unsigned, thus known not to count from the end of the table.
-            one = roots[np.uint32(x_red[r] + x_green[g] + x_blue[b]) >> scale]
-            two = roots[np.uint32(y_red[r] + y_green[g] + y_blue[b]) >> scale]
-            three = roots[np.uint32(z_red[r] + z_green[g] + z_blue[b]) >> scale]
-            light = np.int32(296 * two - 1336934 + (1 << 14)) >> drop
-            first = np.int32(500 * (one - two) + (128 << 15) + (1 << 14)) >> drop
-            second = np.int32(200 * (two - three) + (128 << 15) + (1 << 14)) >> drop
-            places[i] = light << (2 * bits) | first << bits | second
-        for i in range(len(places)):
+        # Looking up and computing in loops of their own: the latter are done in rows.
+        for c in range(3):
+            line, source = linear[c], planes[c, y]
+            for i in range(width):
+                line[i] = levels[source[i]]
+        for c in range(3):
+            out, from_red, from_green, from_blue = (
+                ratio[c],
+                matrix[c, 0],
+                matrix[c, 1],
+                matrix[c, 2],
+            )
+            for i in range(width):
+                total = np.int32(np.int32(from_red * red[i]) + np.int32(from_green * green[i]))
+                total = np.int32(np.int32(total + half) + np.int32(from_blue * blue[i]))
+                # Unsigned, thus known not to count from the end of the table.
+                out[i] = np.uint32(total) >> scale
+        for c in range(3):
+            line, place = root[c], ratio[c]
+            for i in range(width):
+                line[i] = roots[place[i]]
+        for i in range(width):
+            middle = two[i]
+            level = np.int32(np.int32(np.int32(296) * middle) + light) >> drop
+            a = np.int32(np.int32(500) * np.int32(one[i] - middle))
+            b = np.int32(np.int32(200) * np.int32(middle - three[i]))
+            a, b = np.int32(a + colour) >> drop, np.int32(b + colour) >> drop
+            places[i] = level << first | a << second | b
+        for i in range(width):
             counts[i & 1, places[i]] += 1
     return counts.sum(axis=0)
 
@@ -177,6 +198,23 @@ def sobel_sum(rows: Array, colours: int) -> Any:
 
 
 @compiled
+def middle_sums(planes: Array, scale: int, sums: Array) -> None:
+    """Add up the middle 2 x 2 of blocks of `scale` x `scale`, an even number; planes."""
+    first = scale // 2 - 1
+    for c in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            upper = planes[c, scale * y + first, first:]
+            lower, out = planes[c, scale * y + first + 1, first:], sums[c, y]
+            for x in range(sums.shape[2]):
+                out[x] = (
+                    np.int32(upper[scale * x])
+                    + np.int32(upper[scale * x + 1])
+                    + np.int32(lower[scale * x])
+                    + np.int32(lower[scale * x + 1])
+                )
+
+
+@compiled
 def gradient_sum(right: Array, down: Array) -> Any:
     """Sum of the lengths of gradients whose parts are rows of two equal arrays."""
     sums = np.zeros(right.shape[1])
@@ -189,6 +227,23 @@ def gradient_sum(right: Array, down: Array) -> Any:
 
 
 @compiled
+def merge_boxes(boxes: Array, twice: Array) -> None:
+    """Merge boxes two by two in each direction, cut ones included.
+
+    Zeros and ones; shapes (h, w) and ((h + 1) // 2, (w + 1) // 2).
+    """
+    height, width = boxes.shape
+    row = np.zeros(2 * twice.shape[1], dtype=np.uint8)
+    for y in range(twice.shape[0]):
+        upper, lower = boxes[2 * y], boxes[min(2 * y + 1, height - 1)]
+        for x in range(width):
+            row[x] = upper[x] | lower[x]
+        out = twice[y]
+        for x in range(len(out)):
+            out[x] = row[2 * x] | row[2 * x + 1]
+
+
+@compiled
 def to_unit(levels: Array, out: Array) -> None:
     """Divide 8-bit levels by 255, in 32 bits."""
     for i in range(len(out)):
@@ -197,9 +252,13 @@ def to_unit(levels: Array, out: Array) -> None:
 
 @compiled
 def window(gray: Array, mean: Any, down: Array, across: Array, out: Array) -> None:
-    """Gray less its mean, times a window in each direction."""
+    """Gray less its mean, times a window in each direction; row y goes to row y % k of y // k.
+
+    The shape of ``out`` is (h / k, k, w).
+    """
+    each = out.shape[1]
     for y in range(gray.shape[0]):
-        line, result, factor = gray[y], out[y], down[y]
+        line, result, factor = gray[y], out[y // each, y % each], down[y]
         for x in range(len(line)):
             result[x] = (np.float32(line[x]) - mean) * factor * across[x]
 
@@ -214,15 +273,55 @@ def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> Any:
     power = np.empty(spectrum.shape[1], dtype=np.float32)
     total = np.zeros(spectrum.shape[1], dtype=np.float64)
     for y in range(spectrum.shape[0]):
-        line, place = spectrum[y], ring[y]
+        line = spectrum[y]
         for x in range(len(power)):
             power[x] = line[x, 0] * line[x, 0] + line[x, 1] * line[x, 1]
-        for x in range(1, middle):
-            power[x] *= np.float32(2)
-        for x in range(len(power)):
-            total[x] += power[x]
-        for x in range(len(power)):
-            k = place[x]
-            if k >= 0:
-                sums[k] += power[x]
+        _to_rings(power, middle, ring[y], sums, total)
+    return total.sum()
+
+
+@compiled
+def _to_rings(power: Array, middle: int, ring: Array, sums: Array, total: Array) -> None:
+    for x in range(1, middle):
+        power[x] *= np.float32(2)
+    for x in range(len(power)):
+        total[x] += power[x]
+    for x in range(len(power)):
+        k = ring[x]
+        if k >= 0:
+            sums[k] += power[x]
+
+
+@compiled
+def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> Any:
+    """`ring_power` of real rows two of which went into the transform as one complex row.
+
+    ``pairs`` is the whole transform, shape (h / 2, w, 2), of even rows plus the imaginary unit
+    times odd rows; ``turn``, shape (h / 2, 2), has exp(-2 pi i y / h).
+    """
+    half, width = pairs.shape[:2]
+    n, middle = ring.shape[1], (width + 1) // 2
+    first, second = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+    parts = np.empty((4, n), dtype=np.float32)
+    a, b, c, d = parts[0], parts[1], parts[2], parts[3]
+    total = np.zeros(n, dtype=np.float64)
+    quarter = np.float32(0.25)
+    for y in range(half):
+        line, mirror = pairs[y], pairs[(half - y) % half]
+        c[0], d[0] = mirror[0, 0], mirror[0, 1]
+        for x in range(n):
+            a[x], b[x] = line[x, 0], line[x, 1]
+        for x in range(1, n):
+            c[x], d[x] = mirror[width - x, 0], mirror[width - x, 1]
+        cosine, sine = turn[y, 0], turn[y, 1]
+        for x in range(n):
+            # Twice the transforms of the even and of the odd rows, the latter turned.
+            even, even_i = a[x] + c[x], b[x] - d[x]
+            odd, odd_i = b[x] + d[x], c[x] - a[x]
+            part, part_i = cosine * odd - sine * odd_i, cosine * odd_i + sine * odd
+            one, one_i, two, two_i = even + part, even_i + part_i, even - part, even_i - part_i
+            first[x] = (one * one + one_i * one_i) * quarter
+            second[x] = (two * two + two_i * two_i) * quarter
+        _to_rings(first, middle, ring[y], sums, total)
+        _to_rings(second, middle, ring[y + half], sums, total)
     return total.sum()

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from complexity.image import PreparedImage
+from complexity.image import Pixels, PreparedImage
+from complexity.metrics.planes import half_sums, rgb_planes
 from complexity.metrics.scales import SARITAS, SCALES, WEIGHTS, sizes
 from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
@@ -18,6 +19,8 @@ MACK = (
     "Perception, Attention, and Memory Conference"
 )
 
+#: Right half of OpenCV's kernel for 8-bit images and sigma 1.4, in 256ths.
+_TAPS = np.array((74, 56, 26, 8, 1), dtype=np.int32)
 _scratch = Scratch()
 
 
@@ -86,7 +89,7 @@ def edge_map(image: PreparedImage, setting: str = "default") -> NDArray[np.bool_
 
 @dataclass(frozen=True)
 class Traced:
-    """Edges of the default setting.
+    """Edges, and how many pieces they are in.
 
     Attributes
     ----------
@@ -102,22 +105,35 @@ class Traced:
 
 
 def default_edges(image: PreparedImage) -> Traced:
-    """Find the edges that metrics share: those of `edge_map` with the default setting.
+    """Find the edges that metrics share: those of `edge_map` with the default setting."""
+    from complexity.metrics.edges_kernels import blur
 
-    The same pixels as OpenCV's detector gives, and their pieces in the same go: each is what
-    hangs together with one strong pixel.
+    chosen = SETTINGS["default"]
+    smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
+    blur(image.gray, _TAPS, smooth)
+    return traced(smooth, int(chosen.low), int(chosen.high))
+
+
+def traced(gray: NDArray[np.uint8], low: int, high: int) -> Traced:
+    """Find edges, and count their pieces in the same go.
+
+    The pixels are those of OpenCV's detector (3 x 3 Sobel, L2 gradient magnitude); each piece
+    is what hangs together with one strong pixel.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (h, w)
+        One channel, smoothed already.
+    low, high : int
+        Hysteresis thresholds.
     """
     from complexity.metrics.edges_kernels import EDGE, trace
 
-    chosen = SETTINGS["default"]
-    height, width = image.gray.shape
-    smooth = _scratch.shaped("smooth", image.gray.shape, np.uint8)
-    cv2.GaussianBlur(image.gray, (chosen.kernel, chosen.kernel), chosen.sigma, dst=smooth)
+    height, width = gray.shape
     room = (height + 2) * (width + 2)
     marks = _scratch.get("marks", (room + 7) // 8, np.uint64).view(np.uint8)
     stack = _scratch.get("stack", height * width, np.int32)
-    low, high = int(chosen.low) ** 2, int(chosen.high) ** 2
-    pixels, components = trace(smooth, low, high, marks, stack)
+    pixels, components = trace(gray, low**2, high**2, marks, stack)
     mask = marks[:room].reshape(height + 2, width + 2)[1:-1, 1:-1] == EDGE
     return Traced(mask, pixels, components)
 
@@ -298,29 +314,41 @@ def msg(image: PreparedImage) -> float:
     UndefinedMetric
         For an image of fewer than 8 pixels on a side.
     """
-    from complexity.metrics.counting import gradient_sum, sobel_sum, to_unit
+    from complexity.metrics.counting import middle_sums, sobel_sum
 
-    levels = np.ascontiguousarray(image.rgb).reshape(-1)
-    unit_rgb = _scratch.get("unit", levels.size, np.float32)
-    to_unit(levels, unit_rgb)
     height, width = image.rgb.shape[:2]
     total = 0.0
-    for (columns, rows), weight in zip(sizes(image), WEIGHTS, strict=True):
-        count = 3 * rows * columns
-        if (columns, rows) == (width, height):
-            # In levels: whole numbers, thus exact.
+    for scale, (columns, rows), weight in zip(SCALES, sizes(image), WEIGHTS, strict=True):
+        # Where levels, or sums of four, tell all, they are whole numbers, thus exact.
+        if scale == 1:
             length, unit = sobel_sum(image.rgb.reshape(height, -1), 3), 255.0
+        elif height % scale == 0 and width % scale == 0:
+            if scale == 2:
+                sums = image.shared(half_sums)
+            else:
+                sums = _scratch.shaped("sums", (3, rows, columns), np.int32)
+                middle_sums(image.shared(rgb_planes), scale, sums)
+            length, unit = sum(sobel_sum(plane, 1) for plane in sums), 4 * 255.0
         else:
-            small, right, down = (
-                _scratch.shaped(name, (rows, columns, 3), np.float32)
-                for name in ("small", "right", "down")
-            )
-            cv2.resize(unit_rgb.reshape(image.rgb.shape), (columns, rows), dst=small)
-            cv2.Sobel(small, cv2.CV_32F, 1, 0, dst=right, ksize=3)
-            cv2.Sobel(small, cv2.CV_32F, 0, 1, dst=down, ksize=3)
-            length, unit = gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1)), 1.0
-        total += weight * length / (unit * count)
+            length, unit = _sampled(image.rgb, columns, rows), 1.0
+        total += weight * length / (unit * 3 * rows * columns)
     return total
+
+
+def _sampled(rgb: Pixels, columns: int, rows: int) -> float:
+    """Sum of the lengths of gradients of an image shrunk by OpenCV's bilinear interpolation."""
+    from complexity.metrics.counting import gradient_sum, to_unit
+
+    levels = rgb.reshape(-1)
+    unit_rgb = _scratch.get("unit", levels.size, np.float32)
+    to_unit(levels, unit_rgb)
+    small, right, down = (
+        _scratch.shaped(name, (rows, columns, 3), np.float32) for name in ("small", "right", "down")
+    )
+    cv2.resize(unit_rgb.reshape(rgb.shape), (columns, rows), dst=small)
+    cv2.Sobel(small, cv2.CV_32F, 1, 0, dst=right, ksize=3)
+    cv2.Sobel(small, cv2.CV_32F, 0, 1, dst=down, ksize=3)
+    return float(gradient_sum(right.reshape(rows, -1), down.reshape(rows, -1)))
 
 
 def _share(edges: NDArray[np.bool_]) -> float:

@@ -16,6 +16,63 @@ WEAK, STRONG, EDGE = 1, 2, 3
 
 
 @compiled
+def blur(gray: Array, taps: Array, out: Array) -> None:
+    """OpenCV's Gaussian blur of 8-bit levels by a kernel of 9 x 9, in whole numbers.
+
+    ``taps`` are 256ths, the middle first; borders are mirrored without the outermost pixel.
+    """
+    height, width = gray.shape
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    line = np.empty(width + 8, dtype=np.int32)
+    ring = np.empty((9, width), dtype=np.int32)
+    total = np.empty(width, dtype=np.int32)
+    for row in range(height + 4):
+        if row < height:
+            inner, source, target = line[4:], gray[row], ring[row % 9]
+            for x in range(width):
+                inner[x] = source[x]
+            for x in range(1, 5):
+                line[4 - x] = source[_mirrored(-x, width)]
+                line[width + 3 + x] = source[_mirrored(width - 1 + x, width)]
+            for x in range(width):
+                near = np.int32(a * line[x + 4] + b * np.int32(line[x + 3] + line[x + 5]))
+                middle = np.int32(c * np.int32(line[x + 2] + line[x + 6]))
+                far = np.int32(d * np.int32(line[x + 1] + line[x + 7]))
+                far = np.int32(far + np.int32(e * np.int32(line[x] + line[x + 8])))
+                target[x] = np.int32(np.int32(near + middle) + far)
+        y = row - 4
+        if y < 0:
+            continue
+        here = ring[y % 9]
+        for x in range(width):
+            total[x] = np.int32(a * here[x] + 32768)
+        for step in range(1, 5, 2):
+            above, below = (
+                ring[_mirrored(y - step, height) % 9],
+                ring[_mirrored(y + step, height) % 9],
+            )
+            over = ring[_mirrored(y - step - 1, height) % 9]
+            under = ring[_mirrored(y + step + 1, height) % 9]
+            near, far = taps[step], taps[step + 1]
+            for x in range(width):
+                one = np.int32(near * np.int32(above[x] + below[x]))
+                two = np.int32(far * np.int32(over[x] + under[x]))
+                total[x] = np.int32(np.int32(total[x] + one) + two)
+        smooth = out[y]
+        for x in range(width):
+            smooth[x] = np.uint8(total[x] >> 16)
+
+
+@compiled
+def _mirrored(place: int, length: int) -> int:
+    if length == 1:
+        return 0
+    while place < 0 or place >= length:
+        place = -place if place < 0 else 2 * (length - 1) - place
+    return place
+
+
+@compiled
 def _slopes(gray: Array, y: int, line: Array, right: Array, down: Array, square: Array) -> None:
     """Sobel slopes of row `y` and their squared length; the outermost pixels repeated."""
     height, width = gray.shape

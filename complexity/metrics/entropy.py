@@ -112,7 +112,7 @@ def lab_counts(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Make the tables by which OpenCV converts 8-bit sRGB to 8-bit Lab in whole numbers.
 
     Done here because the histogram can then be filled at once, without an image of Lab. All
@@ -120,18 +120,20 @@ def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
     Returns
     -------
-    parts : ndarray of int32, shape (9, 256)
-        What each level of R, G and B adds to X, then to Y and Z, over white, in
-        1 / (2040 * 4096); half a unit of the next table is in that of R.
+    levels : ndarray of int32, shape (256,)
+        Linear value of each level of sRGB, in 1 / 2040.
+    matrix : ndarray of int32, shape (3, 3)
+        From linear R, G and B to X, Y and Z over white, in 1 / 4096.
     roots : ndarray of int32
-        The cube root of CIE Lab, linear near 0, by 2040ths, in 1 / 32768.
+        The cube root of CIE Lab, linear near 0, by 2040ths (rounded), in 1 / 32768.
     """
     levels = np.rint(255 * 8 * linear_levels())
     matrix = np.rint(4096 * TO_XYZ / np.array([[0.950456], [1.0], [1.088754]]))
-    parts = matrix[:, :, None] * levels
-    parts[:, 0] += 2048
     ratio = np.arange(3072) / (255 * 8)
     roots = np.where(ratio < 216 / 24389, ratio * 841 / 108 + 16 / 116, np.cbrt(ratio))
     # In 32 bits, as there, before rounding: it decides two entries.
-    parts = parts.reshape(9, 256).astype(np.int32)
-    return parts, np.rint((32768 * roots).astype(np.float32)).astype(np.int32)
+    return (
+        levels.astype(np.int32),
+        matrix.astype(np.int32),
+        np.rint((32768 * roots).astype(np.float32)).astype(np.int32),
+    )

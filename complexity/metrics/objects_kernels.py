@@ -182,6 +182,9 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
     height, width = planes.shape[1:]
     colour = np.full((2, width + 2), -1, dtype=np.int32)
     same = np.empty(width, dtype=np.int32)
+    place = np.empty(width, dtype=np.int32)
+    for pixel in range(height * width):
+        parent[pixel] = pixel
     for y in range(height):
         here, before = colour[y % 2], colour[(y + 1) % 2]
         red, green, blue, line = planes[0, y], planes[1, y], planes[2, y], here[1:]
@@ -196,12 +199,15 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
                 | np.int32(before[x] == mine) << 2
                 | np.int32(before[x + 2] == mine) << 3
             )
-        start = y * width
+        # First without branches: most pixels of a photograph are zones of their own.
+        n = 0
         for x in range(width):
-            pixel, found = start + x, same[x]
-            if found == 0:
-                parent[pixel] = pixel
-            elif found & 2:  # the others touch this one
+            place[n] = x
+            n += same[x] != 0
+        start = y * width
+        for i in range(n):
+            pixel, found = start + place[i], same[place[i]]
+            if found & 2:  # the others touch this one
                 parent[pixel] = _root(parent, pixel - width)
             else:
                 if found & 1:
@@ -398,27 +404,31 @@ def merge_alike(pairs: Array, sums: Array, nearest: float, parent: Array) -> Non
     """
     n = len(pairs)
     means = np.empty((len(sums), 3))
+    ones, twos = np.empty(n + 1, dtype=np.int32), np.empty(n + 1, dtype=np.int32)
     while True:
         for i in range(len(sums)):
             for c in range(3):
                 means[i, c] = sums[i, 1 + c] / max(sums[i, 0], 1)
-        left = 0
+        left, near = 0, 0
         merged = False
+        # First without branches: most pairs are not alike.
         for i in range(n):
-            a, b = _root(parent, pairs[i, 0]), _root(parent, pairs[i, 1])
-            # All of a round by the means that it began with, so that no order matters.
             first, second = pairs[i, 0], pairs[i, 1]
+            # All of a round by the means that it began with, so that no order matters.
             square = 0.0
             for c in range(3):
                 apart = means[first, c] - means[second, c]
                 square += apart * apart
-            if square <= nearest * nearest:
-                if a != b:
-                    parent[max(a, b)] = min(a, b)
-                    merged = True
-            elif a != b:
-                pairs[left, 0], pairs[left, 1] = first, second
-                left += 1
+            alike = square <= nearest * nearest
+            ones[near], twos[near] = first, second
+            near += alike
+            pairs[left, 0], pairs[left, 1] = first, second
+            left += 1 - alike
+        for i in range(near):
+            a, b = _root(parent, ones[i]), _root(parent, twos[i])
+            if a != b:
+                parent[max(a, b)] = min(a, b)
+                merged = True
         if not merged:
             return
         for i in range(len(sums)):

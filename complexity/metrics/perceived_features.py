@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from complexity.image import Pixels, PreparedImage
 from complexity.metrics.color import unique_colors, unique_colors_coarse
 from complexity.metrics.compression import jpeg_bpp
-from complexity.metrics.edges import edge_components, edge_density, msg
+from complexity.metrics.edges import edge_components, edge_density, msg, traced
 from complexity.metrics.entropy import entropy_lab
+from complexity.metrics.scratch import Scratch
 from complexity.registry import UndefinedMetric
 
 Floats = NDArray[np.float32]
@@ -38,6 +39,7 @@ STEEP, REGIONS, EVEN, NONE = 8.0, (2.0, 5.0), 1.5, 0.5
 FAINT = 0.4
 #: Standard deviations of the two Gaussians of a blob detector, and the least contrast in L*.
 BLOB, LEAST_BLOB = (1.0, 1.6), 1.0
+_scratch = Scratch()
 
 
 @dataclass(frozen=True)
@@ -148,20 +150,18 @@ def _gradient_features(view: _View) -> dict[str, float]:
 
 def _edge_features(view: _View) -> dict[str, float]:
     """Canny contours: share of pixels with colour's, number and mean length of pieces."""
-    gray = cv2.GaussianBlur(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    smooth = cv2.GaussianBlur(view.lab, (0, 0), 1.0)
-    every = np.zeros(gray.shape, dtype=np.uint8)
+    gray = np.asarray(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), 1.0), dtype=np.uint8)
+    smooth = np.asarray(cv2.GaussianBlur(view.lab, (0, 0), 1.0), dtype=np.uint8)
+    every = np.zeros(gray.shape, dtype=np.bool_)
     for channel, thresholds in enumerate((WEAK, CHROMATIC, CHROMATIC)):
-        plane = np.ascontiguousarray(smooth[..., channel])
-        every |= np.asarray(cv2.Canny(plane, *thresholds, L2gradient=True), dtype=np.uint8)
-    weak = cv2.Canny(gray, *WEAK, L2gradient=True)
-    pieces, _ = cv2.connectedComponents(weak, connectivity=8)
-    strong, _ = cv2.connectedComponents(cv2.Canny(gray, *STRONG, L2gradient=True), connectivity=8)
-    length = cv2.countNonZero(weak) / (pieces - 1) if pieces > 1 else 1.0
+        every |= traced(np.ascontiguousarray(smooth[..., channel]), *thresholds).mask
+    weak, strong = traced(gray, *WEAK), traced(gray, *STRONG)
+    length = weak.pixels / weak.components if weak.components else 1.0
     found = {
-        "colour_edges": math.sqrt(cv2.countNonZero(every) / every.size),
-        "contours": math.log2(pieces),
-        "strong_contours": math.log2(strong),
+        "colour_edges": math.sqrt(np.count_nonzero(every) / every.size),
+        "contours": math.log2(weak.components + 1),
+        "strong_contours": math.log2(strong.components + 1),
         "contour_length": math.log2(length),
     }
     return _named(found, view.scale)
@@ -213,8 +213,11 @@ def _region_features(view: _View) -> dict[str, float]:
 
 def _sizes(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Pixels in each 4-connected piece."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
-    return np.asarray(stats[1:, cv2.CC_STAT_AREA], dtype=np.float64)
+    from complexity.metrics.perceived_kernels import piece_sizes
+
+    height, width = mask.shape
+    sizes = _scratch.get("sizes", height * ((width + 1) // 2), np.int32)
+    return sizes[: piece_sizes(mask.view(np.uint8), sizes)].astype(np.float64)
 
 
 def _blobs(lab: Pixels) -> int:
@@ -231,7 +234,8 @@ def _blobs(lab: Pixels) -> int:
 def _spread(view: _View) -> dict[str, float]:
     """Say how lightness and chroma spread, and how high chroma is, in 8-bit levels."""
     light = np.asarray(view.lab[..., 0], dtype=np.float32)
-    chroma = np.hypot(*(view.lab[..., i].astype(np.float32) - np.float32(128) for i in (1, 2)))
+    a, b = (view.lab[..., i].astype(np.float32) - np.float32(128) for i in (1, 2))
+    chroma = np.sqrt(a * a + b * b)  # of whole numbers, thus rounded once
     return {
         "lightness_spread": float(light.std()),
         "chroma": float(chroma.mean()),

@@ -29,6 +29,16 @@ def rgb_planes(image: PreparedImage) -> NDArray[np.uint8]:
     return planes_of(image.rgb)
 
 
+def half_sums(image: PreparedImage) -> NDArray[np.int32]:
+    """Add up blocks of 2 x 2 pixels of R, G and B; for `PreparedImage.shared`, even sides."""
+    from complexity.metrics.counting import halve
+
+    planes = image.shared(rgb_planes)
+    sums = np.empty((3, planes.shape[1] // 2, planes.shape[2] // 2), dtype=np.int32)
+    halve(planes, sums)
+    return sums
+
+
 def planes_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Take the channels of an array of shape (h, w, 3) apart, to shape (3, h, w)."""
     planes = np.empty((3, *rgb.shape[:2]), dtype=np.uint8)

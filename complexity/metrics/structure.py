@@ -158,14 +158,20 @@ def box_dimension(mask: NDArray[np.bool_], sizes: Sequence[int]) -> float:
     sizes : sequence of int
         Sides of boxes, pixels, ascending, each a multiple of the one before; at least two.
     """
+    from complexity.metrics.counting import merge_boxes
+
     counts = []
     boxes, side = mask.view(np.uint8), 1
     for size in sizes:
+        while size % (2 * side) == 0:
+            larger = np.empty([(length + 1) // 2 for length in boxes.shape], dtype=np.uint8)
+            merge_boxes(boxes, larger)
+            boxes, side = larger, 2 * side
         step = size // side
-        if boxes.shape[0] % step or boxes.shape[1] % step:
+        if step > 1:
             boxes = np.pad(boxes, [(0, -length % step) for length in boxes.shape])
-        rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
-        boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
+            rows = np.bitwise_or.reduce([boxes[i::step] for i in range(step)])
+            boxes, side = np.bitwise_or.reduce([rows[:, i::step] for i in range(step)]), size
         counts.append(int(np.count_nonzero(boxes)))
     return -_slope(np.log(np.array(sizes, dtype=float)), np.log(np.array(counts, dtype=float)))
 
@@ -220,24 +226,38 @@ def spectral_slope(image: PreparedImage) -> float:
     """
     from scipy import fft
 
-    from complexity.metrics.counting import ring_power, window
+    from complexity.metrics.counting import paired_ring_power, ring_power, window
 
     gray = image.gray
     height, width = gray.shape
     if max(gray.shape) < SMALLEST_SPECTRUM or min(gray.shape) < 8:
         raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
     down, across, ring, weight = _rings(height, width)
-    windowed = _scratch.shaped("windowed", gray.shape, np.float32)
-    window(gray, np.float32(cv2.sumElems(gray)[0] / gray.size), down[:, 0], across[0], windowed)
-    spectrum = fft.rfft2(windowed, overwrite_x=True)
+    mean = np.float32(cv2.sumElems(gray)[0] / gray.size)
     sums = np.zeros(len(weight))
-    parts = spectrum.view(np.float32).reshape(height, -1, 2)
-    power = ring_power(parts, (width + 1) // 2, ring, sums)
+    if height % 2 == 0:
+        # Two rows as one of complex numbers: half the transform.
+        pairs = _scratch.shaped("pairs", (height // 2, width, 2), np.float32)
+        window(gray, mean, down[:, 0], across[0], pairs.transpose(0, 2, 1))
+        cv2.dft(pairs, dst=pairs)
+        power = paired_ring_power(pairs, _turns(height), ring, sums)
+    else:
+        rows = _scratch.shaped("rows", (height, 1, width), np.float32)
+        window(gray, mean, down[:, 0], across[0], rows)
+        spectrum = fft.rfft2(rows[:, 0], overwrite_x=True)
+        parts = spectrum.view(np.float32).reshape(height, -1, 2)
+        power = ring_power(parts, (width + 1) // 2, ring, sums)
     # What rounding to 32 bits leaves of an image without power at some frequency.
     if sums.min() <= 1e-13 * power:
         raise UndefinedMetric("no power at some frequencies")
     radius = np.arange(len(weight)) + FIRST_RING
     return float(_slope(np.log(radius), np.log(sums / weight)))
+
+
+@lru_cache(maxsize=16)
+def _turns(height: int) -> NDArray[np.float32]:
+    angle = -2 * np.pi * np.arange(height // 2) / height
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=16)

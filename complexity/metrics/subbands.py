@@ -108,25 +108,29 @@ def entropy_of_subbands(image: PreparedImage, variant: Variant = "published") ->
 
 def _mean_entropies(planes: list[Floats], flat: float) -> list[float]:
     """Mean entropy of the subbands of one plane or two; constant planes are left out."""
-    spans = [float(np.ptp(plane)) for plane in planes]
-    # Planes of equal span, so that neither drowns the other; the mean costs digits.
-    rest = [
-        (plane - plane.mean()) / np.float32(span)
-        for plane, span in zip(planes, spans, strict=True)
-        if span > flat
-    ]
+    from complexity.metrics.subbands_kernels import picked, standardised
+
+    spans = [np.ptp(plane) for plane in planes]
+    rest = [pair for pair in zip(planes, spans, strict=True) if pair[1] > flat]
     if not rest:
         return []
     # A complex transform does two real ones at a time: of two planes with one filter each
     # time, or of one plane with two filters.
     height, width = planes[0].shape
     whole = _scratch.shaped("whole", (height, width, 2), np.float32)
-    whole[..., 0] = rest[0]
-    whole[..., 1] = rest[1] if len(rest) == 2 else 0
+    if len(rest) == 1:
+        whole[..., 1] = 0
+    for which, (plane, span) in enumerate(rest):
+        # Planes of equal span, so that neither drowns the other; the mean costs digits.
+        standardised(plane, plane.mean(), span, which, whole)
     cv2.dft(whole, dst=whole)
     entropies: list[list[float]] = [[] for _ in rest]
     for part in _filters(height, width):
-        here = whole if part.rows is None else whole[np.ix_(part.rows, part.columns)]
+        here = whole
+        if part.rows is not None:
+            shape = (len(part.rows), len(part.columns), 2)
+            here = _scratch.shaped("here", shape, np.float32)
+            picked(whole, part.rows, part.columns, here)
         masks = part.masks
         if len(rest) == 2:
             for mask in masks:

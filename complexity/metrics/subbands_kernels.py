@@ -15,6 +15,24 @@ BLOCK = 512
 
 
 @compiled
+def picked(spectrum: Array, rows: Array, columns: Array, out: Array) -> None:
+    """Take some rows and columns out of a spectrum, shape (h, w, 2)."""
+    for y in range(len(rows)):
+        line, target = spectrum[rows[y]], out[y]
+        for x in range(len(columns)):
+            target[x, 0], target[x, 1] = line[columns[x], 0], line[columns[x], 1]
+
+
+@compiled
+def standardised(plane: Array, mean: Any, span: Any, which: int, out: Array) -> None:
+    """Put a plane, less its mean and over its span, among complex numbers, shape (h, w, 2)."""
+    for y in range(plane.shape[0]):
+        line, target = plane[y], out[y]
+        for x in range(len(line)):
+            target[x, which] = (line[x] - mean) / span
+
+
+@compiled
 def filtered(spectrum: Array, one: Array, two: Array, odd: bool, out: Array) -> None:
     """Multiply a spectrum, shape (h, w, 2), with a filter, or with two for a band each.
 

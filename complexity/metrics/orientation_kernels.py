@@ -1,0 +1,243 @@
+"""Compiled parts of `complexity.metrics.clutter`: orientation, from filters to its spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from complexity.compiling import compiled
+from complexity.metrics.clutter_kernels import RADIUS, covary, even_taps
+
+Array = NDArray[Any]
+
+
+@compiled
+def _row(plane: Array, y: int, zeros: Array) -> Array:
+    return plane[y] if 0 <= y < len(plane) else zeros
+
+
+@compiled
+def slide(plane: Array, terms: Array, base: float, radius: int, scale: Array, out: Array) -> None:
+    """Filter down columns with a window that is a sum of cosines, in time free of its width.
+
+    With C(y) the sum over d from -r to r of cos(w d) f(y + d),
+    C(y + 1) = 2 cos(w) C(y) - C(y - 1) + cos(w r) (f(y + r + 1) + f(y - r - 1))
+    - cos(w (r + 1)) (f(y + r) + f(y - r)). Outside the plane f is 0.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, shape (h, w)
+        What is filtered.
+    terms : ndarray of float64, shape (3, 4)
+        Of each cosine 2 cos(w), cos(w r), cos(w (r + 1)) and its weight.
+    base : float
+        Constant part of the window.
+    radius : int
+        Its half width, r.
+    scale : ndarray of float, shape (h,)
+        Factor of each row of the result.
+    out : ndarray of float32, shape (h, w)
+        The result.
+    """
+    height, width = plane.shape
+    zeros = np.zeros(width, dtype=np.float32)
+    now, before = np.zeros((3, width)), np.zeros((3, width))
+    everything, far, near = np.zeros(width), np.empty(width), np.empty(width)
+    for y in range(-radius, height):
+        new, newer = _row(plane, y + radius - 1, zeros), _row(plane, y + radius, zeros)
+        old, older = _row(plane, y - radius - 1, zeros), _row(plane, y - radius - 2, zeros)
+        for x in range(width):
+            far[x] = np.float64(newer[x]) + np.float64(older[x])
+        for x in range(width):
+            near[x] = np.float64(new[x]) + np.float64(old[x])
+        for x in range(width):
+            everything[x] += np.float64(newer[x]) - np.float64(old[x])
+        for i in range(3):
+            _step(terms[i, 0], terms[i, 1], terms[i, 2], far, near, now[i], before[i])
+        if y >= 0:
+            w = terms[:, 3] * scale[y]
+            _mixed(base * scale[y], w[0], w[1], w[2], everything, now[0], now[1], now[2], out[y])
+
+
+@compiled
+def _step(p: float, q: float, r: float, far: Array, near: Array, now: Array, before: Array) -> None:
+    for x in range(len(now)):
+        value = now[x]
+        now[x] = p * value - before[x] + (q * far[x] - r * near[x])
+        before[x] = value
+
+
+@compiled
+def _mixed(
+    w: float, w1: float, w2: float, w3: float, s: Array, s1: Array, s2: Array, s3: Array, out: Array
+) -> None:
+    for x in range(len(out)):
+        out[x] = (w * s[x] + w1 * s1[x]) + (w2 * s2[x] + w3 * s3[x])
+
+
+@compiled
+def product(one: Array, two: Array, out: Array) -> None:
+    """Multiply two planes."""
+    for y in range(out.shape[0]):
+        a, b, line = one[y], two[y], out[y]
+        for x in range(len(line)):
+            line[x] = a[x] * b[x]
+
+
+@compiled
+def covariance_root(means: Array, noise: Any, out: Array) -> None:
+    """Fourth root of the determinant of the covariances of two planes.
+
+    ``means``, shape (5, h, w), has those of the planes, then of the first's square, their
+    product and the second's square; the latter three are used up.
+    """
+    a, b, aa, ab, bb = means[0], means[1], means[2], means[3], means[4]
+    for y in range(out.shape[0]):
+        one, two, line = a[y], b[y], out[y]
+        first, both, second = aa[y], ab[y], bb[y]
+        covary(first, one, one, noise)
+        covary(both, one, two, np.float32(0))
+        covary(second, two, two, noise)
+        for x in range(len(line)):
+            line[x] = first[x] * second[x] - both[x] * both[x]
+        for x in range(len(line)):
+            line[x] = np.sqrt(np.sqrt(max(line[x], np.float32(0))))
+
+
+@compiled
+def _folded(rows: Array, y: int, sums: Array, differences: Array) -> None:
+    """Make sums and differences of the rows k above and below the middle one, k = 0 to RADIUS."""
+    middle, line = rows[y + RADIUS], sums[0]
+    for x in range(len(line)):
+        line[x] = middle[x]
+    for k in range(1, RADIUS + 1):
+        above, below = rows[y + RADIUS - k], rows[y + RADIUS + k]
+        total, apart = sums[k], differences[k]
+        for x in range(len(total)):
+            total[x] = below[x] + above[x]
+        for x in range(len(apart)):
+            apart[x] = below[x] - above[x]
+
+
+@compiled
+def _weighted(rows: Array, taps: Array, out: Array) -> None:
+    """Add up 7 rows, side by side in one array, times their taps."""
+    n = len(out)
+    a, b, c, d, e, f, g = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+    r4, r5, r6 = rows[4], rows[5], rows[6]
+    for x in range(n):
+        out[x] = (a * r0[x] + b * r1[x]) + (c * r2[x] + d * r3[x])
+    for x in range(n):
+        out[x] += (e * r4[x] + f * r5[x]) + g * r6[x]
+
+
+@compiled
+def _odd(line: Array, taps: Array, out: Array) -> None:
+    """Add a row filtered with antisymmetric taps, those of the right half from the middle on."""
+    b, c, d, e, f, g = taps[1], taps[2], taps[3], taps[4], taps[5], taps[6]
+    for x in range(len(out)):
+        out[x] += (
+            (b * (line[x + 7] - line[x + 5]) + c * (line[x + 8] - line[x + 4]))
+            + (d * (line[x + 9] - line[x + 3]) + e * (line[x + 10] - line[x + 2]))
+            + (f * (line[x + 11] - line[x + 1]) + g * (line[x + 12] - line[x]))
+        )
+
+
+@compiled
+def oriented(rows: Array, even: Array, odd: Array, out: Array) -> None:
+    """Filter in four orientations.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (h + 12, w + 12)
+        The plane with a margin of RADIUS pixels.
+    even, odd : ndarray of float32, shape (n, 2, 7)
+        Products of filters: taps across, then down, of the right or lower half, the middle
+        first; of symmetric ones (the first two: the horizontal and the vertical filter), and
+        of antisymmetric ones.
+    out : ndarray of float32, shape (4, h, w)
+        Horizontal, vertical, the sum of the other symmetric ones, that of the others.
+    """
+    wide = rows.shape[1]
+    sums, differences = np.empty((7, wide), np.float32), np.zeros((7, wide), np.float32)
+    line = np.empty(wide, dtype=np.float32)
+    for y in range(out.shape[1]):
+        _folded(rows, y, sums, differences)
+        out[:, y] = 0
+        for i in range(len(even)):
+            _weighted(sums, even[i, 1], line)
+            even_taps(line, even[i, 0], out[min(i, 2), y])
+        for i in range(len(odd)):
+            _weighted(differences, odd[i, 1], line)
+            _odd(line, odd[i, 0], out[3, y])
+
+
+@compiled
+def opponents(
+    horizontal: Array,
+    vertical: Array,
+    even: Array,
+    odd: Array,
+    table_y: Array,
+    table_x: Array,
+    noise: float,
+    ring: Array,
+    out: Array,
+) -> None:
+    """Turn responses to oriented filters into pooled, normalised opponent energies.
+
+    ``even + odd`` and ``even - odd`` are the responses at the two diagonals. ``table_y`` and
+    ``table_x``, shape (h, 2 r + 1) and (w, 2 r + 1), hold the pooling weights at each row and
+    column; ``out``, shape (2, h, w), takes up horizontal less vertical, and diagonal less
+    other diagonal, energy, over total energy and `noise`.
+    """
+    height, width = horizontal.shape
+    depth = table_y.shape[1]
+    radius = depth // 2
+    padded = np.zeros((3, width + 2 * radius), dtype=np.float32)
+    mean = np.empty((3, width), dtype=np.float32)
+    for row in range(height + radius):
+        if row < height:
+            slot = ring[row % depth]
+            zero, one, two = padded[0, radius:], padded[1, radius:], padded[2, radius:]
+            h, v, e, o = horizontal[row], vertical[row], even[row], odd[row]
+            for x in range(width):
+                hh, vv = h[x] * h[x], v[x] * v[x]
+                zero[x] = hh - vv
+                one[x] = np.float32(4) * e[x] * o[x]
+                two[x] = hh + vv + np.float32(2) * (e[x] * e[x] + o[x] * o[x])
+            for i in range(3):
+                line = slot[i]
+                for x in range(width):
+                    line[x] = 0
+                for tap in range(depth):
+                    source, factor = padded[i, tap:], table_x[width // 2, tap]
+                    for x in range(width):
+                        line[x] += source[x] * factor
+                for side in range(2):
+                    for near in range(min(radius, width)):
+                        x = near if side == 0 else width - 1 - near
+                        total = np.float32(0)
+                        for tap in range(depth):
+                            total += padded[i, x + tap] * table_x[x, tap]
+                        line[x] = total
+        y = row - radius
+        if y < 0:
+            continue
+        for i in range(3):
+            line = mean[i]
+            for x in range(width):
+                line[x] = 0
+            for tap in range(depth):
+                place = y + tap - radius
+                if 0 <= place < height:
+                    source, factor = ring[place % depth, i], table_y[y, tap]
+                    for x in range(width):
+                        line[x] += source[x] * factor
+        for x in range(width):
+            total = mean[2, x] + np.float32(noise)
+            out[0, y, x] = mean[0, x] / total
+            out[1, y, x] = mean[1, x] / total
