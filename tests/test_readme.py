@@ -98,13 +98,13 @@ def test_the_manifest_in_the_guide_works(tmp_path: Path) -> None:
     ).to_csv(study / "questions.csv", index=False)
     results = pd.read_parquet(SHAPES / "results.parquet")
     results = results[results["sample_id"].isin(samples["sample_id"])]
-    for k, rows in results[results["checkpoint"] == "fixed4_3k"].groupby("k"):
+    for k, rows in results[results["checkpoint"] == "fixed4"].groupby("k"):
         out = rows[["sample_id", "correct"]].rename(columns={"sample_id": "question_id"})
         out.to_csv(study / "results" / f"k{k}.csv", index=False)
     timed = pd.read_parquet(SHAPES / "latency.parquet")
-    timed = timed[timed["phase"].eq("prefill_cputime") & timed["checkpoint"].eq("fixed4")]
+    timed = timed[timed["device"].eq("cpu-1thread-fp32") & timed["model"].eq("fixed4")]
     timed = timed.iloc[:400].assign(sample_id=samples["sample_id"].iloc[0])
-    timed = timed.drop_duplicates(["k", "repeat"]).rename(columns={"ms": "prefill"})
+    timed = timed.drop_duplicates(["k", "repeat"]).rename(columns={"prefill_ms": "prefill"})
     timed = timed.rename(columns={"sample_id": "question_id"})
     timed[["question_id", "k", "repeat", "prefill"]].to_csv(study / "latency.csv", index=False)
     block = re.search(r"```yaml\n(version: 1.*?)```", YOUR_DATA, re.DOTALL)
