@@ -138,6 +138,14 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
+        studies = {name for name in archive.namelist() if name.startswith("analysis/_studies/")}
+        assert sum(archive.getinfo(name).file_size for name in studies) < 8e6
+    # What the demo reads, and neither checkpoints nor what only makes a study again.
+    needed = {"manifest.yaml", "README.md", "provenance.json"}
+    needed |= {f"{table}.parquet" for table in ("images", "samples", "results", "latency")}
+    assert {f"analysis/_studies/shapes/{name}" for name in needed} <= studies
+    assert not any("/models/" in name or "/training/" in name for name in studies)
+    assert not any("shapes_large" in name and name.endswith(".parquet") for name in studies)
     script = (
         "import analysis.studies as s, pathlib;"
         "from analysis.manifest import load_study;"
@@ -152,6 +160,16 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.stdout.split() == [str(target), *shipped(), "shapes"]
+    checked = subprocess.run(
+        [sys.executable, "-m", "analysis.cli", "check", "shapes"],
+        cwd=target,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert str(target) in checked.stdout
+    assert "12,000 questions about 3,000 images" in checked.stdout
 
 
 def test_the_page_of_tables_is_the_schemas(root: Path) -> None:
