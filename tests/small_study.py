@@ -55,8 +55,8 @@ def small_study(
     rows &= results["checkpoint"].isin(models)
     results[rows].to_parquet(folder / "results.parquet", index=False)
     rows = latency["sample_id"].isin(kept) & latency["k"].isin(ks)
-    rows &= latency["checkpoint"].isin(models)
-    latency[rows].to_parquet(folder / "latency.parquet", index=False)
+    rows &= latency["model"].isin(models)
+    latency[rows].assign(dataset="small").to_parquet(folder / "latency.parquet", index=False)
 
     manifest = yaml.safe_load((SHAPES / "manifest.yaml").read_text(encoding="utf-8"))
     manifest["name"] = "small"
@@ -68,8 +68,6 @@ def small_study(
             "id": "image_id",
         }
     )
-    phases = {"prefill_cputime": "prefill_ms", "vision_encode_cputime": "vision_ms"}
-    manifest["latency"][0]["phase"]["map"] = phases
     manifest["analysis"].update(analysis)
     return write_manifest(folder, manifest)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from tiny_study import SAMPLES, json_lines, tiny
 
 from analysis.datasets import by_image, object_counts, read_samples
+from analysis.datasets.shapes import scene_of
 from analysis.manifest import Study, load_study
 from complexity.errors import InputError
 
@@ -139,11 +141,16 @@ def test_by_image_keeps_the_order_of_samples() -> None:
 def test_shapes(shapes: Path) -> None:
     study = load_study(shapes)
     samples = read_samples(study)
-    assert len(samples) == 8000
+    assert len(samples) == 12_000
     counts = object_counts(study, samples)
     assert counts is not None
-    # The scenes were drawn with i % 24 + 1 objects.
-    assert [counts[f"t{i:04d}"] for i in range(2000)] == [i % 24 + 1 for i in range(2000)]
+    # The design: every number of objects from 1 to 48 in 61 to 64 of the 3,000 scenes.
+    assert list(counts) == [f"s{i:05d}" for i in range(3000)]
+    often = Counter(counts.values())
+    assert sorted(often) == list(range(1, 49))
+    assert set(often.values()) <= {61, 62, 63, 64}
+    some = [f"s{i:05d}" for i in (0, 1, 1500, 2999)]
+    assert [counts[name] for name in some] == [scene_of(name).n_objects for name in some]
 
 
 def test_easy_vqa_matches_the_package() -> None:

@@ -22,7 +22,7 @@ from analysis.report.figures import frames, saving, style
 from analysis.report.figures.frontier import on_frontier
 
 SHAPES = Path(__file__).parents[1] / "data_manifests" / "shapes"
-RANGES = {"low": "≤ 8", "mid": "8 < c ≤ 16", "high": "> 16"}
+RANGES = {"low": "≤ 16", "mid": "16 < c ≤ 32", "high": "> 32"}
 LONG_NAMES = (
     "Qwen3-VL-30B-A3B-Instruct-with-random-k-finetuning",
     "org/very_long_model_name_without_end_v2.1_final",
@@ -50,7 +50,7 @@ def study() -> Frames:
     samples = pd.read_parquet(SHAPES / "samples.parquet")
     results = pd.read_parquet(SHAPES / "results.parquet")
     table = results.merge(samples[["sample_id", "image_id", "n_objects"]], on="sample_id")
-    table["bucket"] = pd.cut(table["n_objects"], [0, 8, 16, 24], labels=list(RANGES)).astype(str)
+    table["bucket"] = pd.cut(table["n_objects"], [0, 16, 32, 48], labels=list(RANGES)).astype(str)
     rng = np.random.default_rng(1)
     curves, shares, common = [], [], []
     for model in results["checkpoint"].drop_duplicates():
@@ -95,11 +95,10 @@ ACCURACY = ["accuracy", "ci_low", "ci_high"]
 
 
 def _latency() -> pd.DataFrame:
-    raw = pd.read_parquet(SHAPES / "latency.parquet").rename(columns={"checkpoint": "model"})
-    raw = raw[raw["phase"].isin(["prefill_graph_event", "prefill_cputime"])]
+    raw = pd.read_parquet(SHAPES / "latency.parquet")
     keys = ["device", "model", "k"]
-    items = raw.groupby([*keys, "sample_id"])["ms"].mean().reset_index()
-    means = items.groupby(keys)["ms"].agg(["mean", "sem"]).reset_index()
+    items = raw.groupby([*keys, "sample_id"])["prefill_ms"].mean().reset_index()
+    means = items.groupby(keys)["prefill_ms"].agg(["mean", "sem"]).reset_index()
     return pd.DataFrame(
         {
             **{key: means[key] for key in keys},
@@ -115,8 +114,8 @@ def _examples(samples: pd.DataFrame) -> dict[str, list[tuple[str, Any, float]]]:
     images = pd.read_parquet(SHAPES / "images.parquet").set_index("image_id")["image"]
     counts = samples.drop_duplicates("image_id").set_index("image_id")["n_objects"]
     groups = {}
-    for bucket, (low, high) in zip(RANGES, [(0, 8), (8, 16), (16, 24)], strict=True):
-        chosen = counts[(counts > low) & (counts <= high)].sort_values(kind="stable").iloc[::150]
+    for bucket, (low, high) in zip(RANGES, [(0, 16), (16, 32), (32, 48)], strict=True):
+        chosen = counts[(counts > low) & (counts <= high)].sort_values(kind="stable").iloc[::225]
         groups[bucket] = [
             (image, np.asarray(Image.open(io.BytesIO(images[image]["bytes"])).convert("RGB")), n)
             for image, n in chosen.items()
@@ -212,7 +211,7 @@ def test_files_are_fit_for_papers(tmp_path: Path) -> None:
     assert b"/FontFile2" in pdf.read_bytes()  # TrueType, which submission systems accept
     drawing = svg.read_text(encoding="utf-8")
     assert "dc:date" not in drawing
-    for words in ("active experts k (log scale)", "fixed4_3k", "mid (8 &lt; c ≤ 16)"):
+    for words in ("active experts k (log scale)", "fixed4", "mid (16 &lt; c ≤ 32)"):
         assert words in drawing
     with Image.open(png) as picture:
         assert picture.width == 1400
@@ -240,8 +239,7 @@ def test_notebooks_can_show_a_figure() -> None:
 
 def test_accuracy_panels_show_measured_k_and_buckets_in_order() -> None:
     fig = draw("accuracy")
-    models = ["fixed4", "anyk", "fixed4_3k", "anyk_3k"]
-    assert [ax.get_title(loc="left") for ax in fig.axes] == models
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["fixed4", "anyk"]
     for ax in fig.axes:
         assert tick_texts(ax.xaxis) == ["1", "2", "3", "4", "6", "8", "12", "16"]
         assert list(ax.xaxis.get_majorticklocs()) == [1, 2, 3, 4, 6, 8, 12, 16]
@@ -249,9 +247,9 @@ def test_accuracy_panels_show_measured_k_and_buckets_in_order() -> None:
         assert [line.get_label() for line in ax.get_lines()] == ["low", "mid", "high"]
     (legend,) = fig.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "low (≤ 8)",
-        "mid (8 < c ≤ 16)",
-        "high (> 16)",
+        "low (≤ 16)",
+        "mid (16 < c ≤ 32)",
+        "high (> 32)",
     ]
     assert legend.get_title().get_text() == "object count of the image"
     colors = [line.get_color() for line in fig.axes[0].get_lines()]
@@ -287,7 +285,17 @@ def test_latency_axes_start_at_zero() -> None:
 
 
 def test_frontier_names_models_without_latency_and_every_k() -> None:
-    fig = draw("frontier")
+    front = study().front
+    untimed = [
+        front[front["model"] == model].assign(model=f"{model}_3k", latency_ms=np.nan)
+        for model in ("fixed4", "anyk")
+    ]
+    fig = figures.frontier(
+        pd.concat([front, *untimed], ignore_index=True),
+        device="cpu-1thread-fp32",
+        phase="prefill_ms",
+        bucket_ranges=RANGES,
+    )
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["fixed4", "anyk"]
     assert legend_texts(fig)[-1] == "dominated (point estimates)"
     label = fig.get_supxlabel()
@@ -344,7 +352,7 @@ def test_optimal_k_marks_what_the_frames_say() -> None:
         ]
         assert len(serving) == common["serves_both"].sum()
     labels = [label.get_text() for label in fig.axes[0].get_yticklabels()]
-    assert labels == ["low (≤ 8)", "mid (8 < c ≤ 16)", "high (> 16)", "both ends"]
+    assert labels == ["low (≤ 16)", "mid (16 < c ≤ 32)", "high (> 32)", "both ends"]
 
 
 def test_optimal_k_without_a_common_test_has_no_strip() -> None:

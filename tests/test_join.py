@@ -340,7 +340,7 @@ def test_agrees_with_plain_merges_on_shapes(shapes: Path) -> None:
     counts = object_counts(study, asked)
     assert counts is not None
     measured = pd.DataFrame({"dataset": "shapes", "image_id": list(counts), "sha256": None,
-                             "width": 96, "height": 96, "error": None,
+                             "width": 128, "height": 128, "error": None,
                              "object_count": list(counts.values())})  # fmt: skip
     made = join("shapes", asked, measured, None, scores, times,
                 ("cpu-1thread-fp32", "prefill_ms"), ["question_type"])  # fmt: skip

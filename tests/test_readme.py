@@ -98,13 +98,13 @@ def test_the_manifest_in_the_guide_works(tmp_path: Path) -> None:
     ).to_csv(study / "questions.csv", index=False)
     results = pd.read_parquet(SHAPES / "results.parquet")
     results = results[results["sample_id"].isin(samples["sample_id"])]
-    for k, rows in results[results["checkpoint"] == "fixed4_3k"].groupby("k"):
+    for k, rows in results[results["checkpoint"] == "fixed4"].groupby("k"):
         out = rows[["sample_id", "correct"]].rename(columns={"sample_id": "question_id"})
         out.to_csv(study / "results" / f"k{k}.csv", index=False)
     timed = pd.read_parquet(SHAPES / "latency.parquet")
-    timed = timed[timed["phase"].eq("prefill_cputime") & timed["checkpoint"].eq("fixed4")]
+    timed = timed[timed["device"].eq("cpu-1thread-fp32") & timed["model"].eq("fixed4")]
     timed = timed.iloc[:400].assign(sample_id=samples["sample_id"].iloc[0])
-    timed = timed.drop_duplicates(["k", "repeat"]).rename(columns={"ms": "prefill"})
+    timed = timed.drop_duplicates(["k", "repeat"]).rename(columns={"prefill_ms": "prefill"})
     timed = timed.rename(columns={"sample_id": "question_id"})
     timed[["question_id", "k", "repeat", "prefill"]].to_csv(study / "latency.csv", index=False)
     block = re.search(r"```yaml\n(version: 1.*?)```", YOUR_DATA, re.DOTALL)
@@ -138,6 +138,14 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
+        studies = {name for name in archive.namelist() if name.startswith("analysis/_studies/")}
+        assert sum(archive.getinfo(name).file_size for name in studies) < 8e6
+    # What the demo reads, and neither checkpoints nor what only makes a study again.
+    needed = {"manifest.yaml", "README.md", "provenance.json"}
+    needed |= {f"{table}.parquet" for table in ("images", "samples", "results", "latency")}
+    assert {f"analysis/_studies/shapes/{name}" for name in needed} <= studies
+    assert not any("/models/" in name or "/training/" in name for name in studies)
+    assert not any("shapes_large" in name and name.endswith(".parquet") for name in studies)
     script = (
         "import analysis.studies as s, pathlib;"
         "from analysis.manifest import load_study;"
@@ -152,6 +160,16 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.stdout.split() == [str(target), *shipped(), "shapes"]
+    checked = subprocess.run(
+        [sys.executable, "-m", "analysis.cli", "check", "shapes"],
+        cwd=target,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert str(target) in checked.stdout
+    assert "12,000 questions about 3,000 images" in checked.stdout
 
 
 def test_the_page_of_tables_is_the_schemas(root: Path) -> None:

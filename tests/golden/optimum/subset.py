@@ -1,6 +1,6 @@
-"""Cut the tables beside this file out of the shapes study: python subset.py FOLDER.
+"""Cut the tables beside this file out of the shapes pilot: python subset.py FOLDER.
 
-FOLDER holds the study's samples.parquet, results.parquet and latency.parquet. Every 13th image
+FOLDER holds the pilot's samples.parquet, results.parquet and latency.parquet. Every 13th image
 up to 150 of them; the two short checkpoints; the CPU times of 40 questions.
 """
 
