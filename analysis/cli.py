@@ -86,7 +86,7 @@ def options(
 def demo(out: Out = Path("runs") / DEMO, workers: Workers = None, fresh: Fresh = False) -> None:
     """Answer the question on the study that ships.
 
-    Measures 2,000 images, joins 256,000 measured answers of four checkpoints of a small
+    Measures 3,000 images, joins 192,000 measured answers of two checkpoints of a small
     sparse-MoE vision-language model at eight k, and says whether the best k shifts with
     complexity. The same as: optik run shapes
     """

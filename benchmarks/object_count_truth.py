@@ -1,6 +1,7 @@
 """Compare `object_count` with the number of objects that scenes really hold.
 
-shapes: 2,000 scenes of 96 x 96 pixels on six kinds of background, the study that ships.
+shapes: 3,000 scenes of 128 x 128 pixels on seven kinds of background, objects that overlap among
+clutter: the study that ships.
 NLVR (Suhr et al. 2017): dev images of 400 x 100, three boxes of items each; give the folder
 that holds ``dev.json`` and ``images/<directory>/dev-<identifier>-0.png``.
 """
@@ -24,13 +25,14 @@ def shapes(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per image: background, truth, counted.
+        One row per image: background, clutter, truth, counted.
     """
     samples = pd.read_parquet(folder / "samples.parquet").drop_duplicates("image_id")
     table = samples.merge(pd.read_parquet(folder / "images.parquet"), on="image_id")
     return pd.DataFrame(
         {
             "background": table["background"],
+            "clutter": table["clutter"],
             "truth": table["n_objects"].astype(float),
             "counted": [object_count(prepare(image["bytes"])) for image in table["image"]],
         }
@@ -80,13 +82,15 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the agreement by background."""
+    """Print the agreement by background and by quarter of clutter."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--shapes", type=Path, default=Path("data_manifests/shapes"))
     parser.add_argument("--nlvr", type=Path, help="left out when not given")
     options = parser.parse_args()
     scenes = shapes(options.shapes)
     rows = {f"shapes: {kind}": agreement(part) for kind, part in scenes.groupby("background")}
+    for marks, part in scenes.groupby(pd.qcut(scenes["clutter"], 4)):
+        rows[f"shapes: {marks.right:.0f} marks of clutter at most"] = agreement(part)
     rows["shapes: all"] = agreement(scenes)
     if options.nlvr:
         rows["NLVR dev"] = agreement(nlvr(options.nlvr))

@@ -48,7 +48,7 @@ def model() -> Any:
         num_hidden_layers=4,
         num_attention_heads=5,
         patch_size=8,
-        num_patches=144,
+        num_patches=256,
         vision_use_head=False,
     )
     text = hf.Lfm2MoeConfig(
@@ -86,8 +86,8 @@ def prompter(config: Any) -> Prompter:
     settings = {
         "encoder_patch_size": 8,
         "do_image_splitting": False,
-        "min_image_tokens": 36,
-        "max_image_tokens": 36,
+        "min_image_tokens": 64,
+        "max_image_tokens": 64,
     }
     template = TEMPLATE.replace("IMAGE", "<image>")
     made = kind(NaflexImages(settings), tokenizer(), chat_template=template)
@@ -108,7 +108,7 @@ def main() -> None:
     files = []
     for _ in range(options.images):
         with io.BytesIO() as file:
-            Image.fromarray(rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(file, "PNG")
+            Image.fromarray(rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)).save(file, "PNG")
             files.append(file.getvalue())
     with k_restored(live_model) as routers, tempfile.TemporaryDirectory() as folder:
         live = Live(Loaded(live_model, make, {}), routers, where, longest=1)
