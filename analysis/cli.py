@@ -258,6 +258,10 @@ def shift(
         ),
     ],
     complexity: Annotated[str, typer.Option(help="Column with the complexity of the image.")],
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Samples, by sample_id, for columns that TABLE lacks."),
+    ] = None,
     covariates: Annotated[str, typer.Option(help="Columns to adjust for, parted by commas.")] = "",
     buckets: Annotated[int, typer.Option(min=2, help="Quantile buckets over images.")] = 3,
     mixed_model: Annotated[
@@ -269,12 +273,15 @@ def shift(
 ) -> None:
     """Test whether the optimal k shifts with complexity."""
     from analysis.frames import read_frame
-    from analysis.shift import shift_of_table, shift_text
+    from analysis.shift import shift_of_table, shift_text, with_samples
     from complexity.files import to_json
 
     names = [name.strip() for name in covariates.split(",") if name.strip()]
+    rows = read_frame(table, text=KEYS)
+    if samples is not None:
+        rows = with_samples(rows, read_frame(samples, text=KEYS), [complexity, *names])
     answers = shift_of_table(
-        read_frame(table, text=KEYS),
+        rows,
         complexity,
         covariates=names,
         n_buckets=buckets,

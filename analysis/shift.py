@@ -72,6 +72,64 @@ def shift_of_table(
     )
 
 
+def with_samples(
+    table: pd.DataFrame, samples: pd.DataFrame, names: Sequence[str]
+) -> pd.DataFrame:
+    """Take columns that a table lacks from the samples, by `sample_id`.
+
+    So a factor of a study's design, or any number that samples have of their image, serves as
+    complexity, though the manifest names it nowhere.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `shift_of_table`; rows and their order stay.
+    samples : DataFrame
+        One row per `sample_id`, ids compared as text.
+    names : sequence of str
+        Columns wanted; those that the table has are the table's.
+
+    Returns
+    -------
+    DataFrame
+        The table with the columns; they are missing where a row's sample is not in `samples`.
+
+    Raises
+    ------
+    InputError
+        When `sample_id` is not there or occurs twice in the samples, they lack a column too, or
+        none of them is in the table.
+    """
+    wanted = list(dict.fromkeys(name for name in names if name not in table.columns))
+    for frame, where in ((table, "the table"), (samples, "the samples")):
+        if "sample_id" not in frame.columns:
+            raise InputError(
+                f"{where} {'has' if frame is table else 'have'} no column 'sample_id', by which "
+                f"columns are taken from the samples; there are {listing(list(frame.columns))}."
+            )
+    for name in wanted:
+        if name not in samples.columns:
+            columns = [str(column) for column in samples.columns]
+            raise InputError(
+                f"neither the table nor the samples have a column '{name}'"
+                f"{did_you_mean(name, columns)}; the samples have {listing(columns, shown=12)}."
+            )
+    ids = pd.Index(samples["sample_id"].astype(str))
+    if ids.has_duplicates:
+        raise InputError(
+            f"the samples name one sample_id twice ({listing(ids[ids.duplicated()])}); give each "
+            "one row."
+        )
+    place = ids.get_indexer(pd.Index(table["sample_id"].astype(str)))
+    if len(table) and (place < 0).all():
+        raise InputError(
+            f"no sample_id of the table is in the samples (table: "
+            f"{listing(table['sample_id'].unique())}; samples: {listing(ids)})."
+        )
+    found = samples[wanted].reset_index(drop=True).reindex(place)
+    return table.assign(**{name: found[name].to_numpy() for name in wanted})
+
+
 def checked(table: pd.DataFrame, metric: str, covariates: Sequence[str] = ()) -> pd.DataFrame:
     """Refuse a table that cannot be meant, and give its rows with ids as text and whole k.
 
