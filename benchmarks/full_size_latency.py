@@ -2,8 +2,9 @@
 
     python benchmarks/full_size_latency.py --model lfm2_8b_a1b -o lfm2_8b_a1b.parquet
 
-Writes the latency table, and beside it FILE.provenance.json, after every cell; what is left when
-the seconds are spent is named. `--toy` goes the same way with a tiny model, on a CPU too.
+Writes the latency table, and beside it FILE.provenance.json with the memory floors, after every
+cell; what is left when the seconds are spent is named. The two are what a study of latency alone
+reads (docs/your_data.md). `--toy` goes the same way with a tiny model, on a CPU too.
 """
 
 from __future__ import annotations
@@ -42,6 +43,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "compiled, sums": {"compiled": True, "sums": True},
     "compiled, grouped experts": {"compiled": True, "sums": True, "experts": False},
 }
+# The same in words of the table; the sums are what a batch of one is decoded by.
+WORDING = {
+    "graph": "captured decoding",
+    "compiled": "compiled decoding, products",
+    "compiled, sums": "compiled decoding",
+    "compiled, grouped experts": "compiled decoding, grouped experts",
+}
 # More floors than this at batch 1, and the last variant is tried too.
 ENOUGH = 4.0
 
@@ -59,6 +67,7 @@ class Run:
         self.dtype = torch.bfloat16 if self.gpu else torch.float32
         self.clock = Clock(self.device)
         self.rows: list[dict[str, Any]] = []
+        self.floor_rows: list[dict[str, Any]] = []
         self.shapes = (TOY_SHAPES if args.toy else SHAPES)[args.model]
         self.label = device_label(self.device, str(self.dtype).removeprefix("torch."))
         self.about: dict[str, Any] = {
@@ -112,18 +121,22 @@ class Run:
             f"{n / 1e9:.3f} B parameters, experts by {text._experts_implementation}, "
             f"attention by {text._attn_implementation}"
         )
-        self.floors = {k: active_bytes(self.model, k) / self.bandwidth * 1e3 for k in args.ks}
+        used = {k: active_bytes(self.model, k) for k in args.ks}
+        self.floors = {k: used[k] / self.bandwidth * 1e3 for k in args.ks}
         self.about |= {
             "config": json.loads(self.config.to_json_string(use_diff=False)),
             "parameters": n,
             "experts": text._experts_implementation,
             "attention": text._attn_implementation,
             "copy bandwidth, bytes/s": self.bandwidth,
-            "bytes of active weights by k": {k: active_bytes(self.model, k) for k in args.ks},
-            "memory floor of a decoded token, ms": self.floors,
             "variants": {},
-            "capture seconds": {},
+            "captured prefill, error of the logits by k": {},
         }
+        # Of one answer alone: which experts several choose between them is not known beforehand.
+        self.floor_rows = [
+            {"k": k, "batch": 1, "active_bytes": used[k], "floor_ms": self.floors[k]}
+            for k in args.ks
+        ]
         self.longest = max(s.tokens for s in self.shapes) + WORDS + args.new
 
     def inputs(self, batch: int, number: int) -> dict[str, Any]:
@@ -238,6 +251,7 @@ class Run:
         tokens = self.shapes[number].tokens
         began = time.monotonic()
         prefills: dict[int, GraphedPrefill] = {}
+        errors: dict[int, float] = {}
         with self.vision.replaying(self.encoded(inputs)[1]):
             for k in args.ks:
                 self.ask(inputs, k, decoder)
@@ -255,21 +269,25 @@ class Run:
                         wanted = made.logits[:, -1].float().clone()
                         static.reset()
                         error = _distance(prefills[k](**inputs).logits[:, -1].float(), wanted)
+                        errors[k] = error
                         if error > (0.1 if self.gpu else 1e-3):
                             raise ArithmeticError(f"k = {k}: logits {error:.3f} off")
                         self.ask(inputs, k, decoder, prefills[k])
                 except Exception:
                     prefills = {}
                     self.failed(f"captured prefill, batch {batch}, {tokens} image tokens")
+        if errors:
+            where = f"batch {batch}, {tokens} image tokens"
+            self.about["captured prefill, error of the logits by k"][where] = errors
         ready = time.monotonic() - began
         for repeat in range(args.repeats):
             vision_ms, features = self.encoded(inputs)
             rng = np.random.default_rng([args.seed, batch, number, repeat])
             with self.vision.replaying(features):
                 for k in rng.permutation(args.ks).tolist():
-                    for kind in ("", "captured prefill")[: 1 + (k in prefills)]:
-                        made = self.ask(inputs, k, decoder, prefills[k] if kind else None)
-                        self.keep(made, k, batch, number, repeat, vision_ms, kind, inputs)
+                    for captured in (False, True)[: 1 + (k in prefills)]:
+                        made = self.ask(inputs, k, decoder, prefills[k] if captured else None)
+                        self.keep(made, k, batch, number, repeat, vision_ms, captured, inputs)
         del prefills
         self.free()
         self.write()
@@ -283,17 +301,19 @@ class Run:
         number: int,
         repeat: int,
         vision_ms: float,
-        kind: str,
+        captured: bool,
         inputs: Any,
     ) -> None:
         """Add a row to the latency table."""
-        parts = [self.label, kind, f"batch {batch}" if batch > 1 else ""]
+        how = "eager prefill"
+        if captured:
+            how = f"{'captured' if self.gpu else 'uncaptured'} prefill"
         self.rows.append(
             {
-                "dataset": "full_size",
-                "run": self.args.model,
+                "dataset": self.args.model,
+                "run": f"{self.about['began']}, {how}",
                 "model": self.args.model,
-                "device": ", ".join(part for part in parts if part),
+                "device": self.label,
                 "sample_id": None,
                 "k": k,
                 "batch": batch,
@@ -308,7 +328,7 @@ class Run:
                 "n_new_tokens": int(made.tokens.shape[1]),
                 "n_image_tokens": self.shapes[number].tokens,
                 "dtype": str(self.dtype).removeprefix("torch."),
-                "decode_mode": self.decode_mode,
+                "decode_mode": f"{how}, {self.decode_mode}",
                 "order": len(self.rows),
             }
         )
@@ -321,7 +341,8 @@ class Run:
             write_table(pd.DataFrame(self.rows), out, LATENCY)
         self.about |= {"written": _now(), "seconds": time.monotonic() - self.began}
         self.about["state at end"] = device_state(self.device)
-        text = json.dumps(self.about, indent=1, default=str)
+        made = {"floors": self.floor_rows, "sessions": [self.about]}
+        text = json.dumps(made, indent=1, default=str)
         out.with_name(f"{out.stem}.provenance.json").write_text(text + "\n", encoding="utf-8")
 
     def show(self, batch: int, number: int, ready: float, seconds: float) -> None:
@@ -330,8 +351,8 @@ class Run:
         rows = rows[(rows["batch"] == batch) & (rows["request"] == number)]
         lines = [f"batch {batch}, {self.shapes[number].tokens} image tokens "]
         lines[0] += f"({ready:.0f} s to get ready, {seconds:.0f} s in all)"
-        for device, part in rows.groupby("device", sort=False):
-            lines.append(f"    {device}: vision {part['vision_ms'].median():.2f} ms")
+        for how, part in rows.groupby("decode_mode", sort=False):
+            lines.append(f"    {how}: vision {part['vision_ms'].median():.2f} ms")
             for name, column in (("prefill", "prefill_ms"), ("a token", "decode_ms")):
                 by_k = part.groupby("k")[column].median()
                 if column == "decode_ms":
@@ -352,7 +373,9 @@ class Run:
             except Exception:
                 self.failed(f"choosing how to decode at batch {batch}")
             decoder: Any = chosen or Eager(self.model)
-            self.decode_mode = decoder.name + (f" ({self.mode})" if chosen else "")
+            self.decode_mode = WORDING[self.mode] if chosen else "eager decoding"
+            if not self.gpu:
+                self.decode_mode = self.decode_mode.replace("captured", "uncaptured")
             self.say(f"batch {batch}: decoding by {self.decode_mode}")
             self.write()
             for number, tiles in enumerate(self.shapes):

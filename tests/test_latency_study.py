@@ -424,7 +424,7 @@ def test_a_panel_for_each_way_and_batch_with_floors_where_given() -> None:
     summary = summarise(units(table(**FEW)))
     own = beside_floors(summary, floors().assign(batch=1, device=None, model=None))
     fig = figures.latency_cells(summary[summary["phase"] == "tpot_ms"], own)
-    titles = [ax.get_title(loc="left") for ax in fig.axes]
+    titles = [ax.get_title(loc="left").replace("\u00a0", " ") for ax in fig.axes]
     ways = (GRAPH, EAGER)
     assert titles == [f"{way}, batch {batch}" for way in ways for batch in (1, 8)]
     for ax, title in zip(fig.axes, titles, strict=True):

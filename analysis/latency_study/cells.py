@@ -118,6 +118,14 @@ def summarise(units: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
+def one_time_for_all_k(summary: pd.DataFrame) -> bool:
+    """Whether in every cell of a summary all k have the very same times, and k are several."""
+    keys = [name for name in CELL if name in summary]
+    times = ["median_ms", "min_ms", "max_ms", "mean_ms"]
+    first = summary.groupby(keys, sort=False)[times].transform("first")
+    return bool((summary[times] == first).to_numpy().all()) and len(summary["k"].unique()) > 1
+
+
 def cells(frame: pd.DataFrame) -> list[tuple[dict[str, object], pd.DataFrame]]:
     """Part a frame by cell, in order of its rows: what names the cell, and its rows."""
     return [

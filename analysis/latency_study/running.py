@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.latency_study.cells import summarise, units
+from analysis.latency_study.cells import one_time_for_all_k, summarise, units
 from analysis.latency_study.costs import fit_cells
 from analysis.latency_study.floors import beside_floors, read_floors
 from analysis.record import Record, code_fingerprint, versions
@@ -110,6 +110,8 @@ def write_report(timed: Timed, folder: Path) -> list[Path]:
     for phase, rows in summary.groupby("phase", sort=False):
         if not rows["max_ms"].max() > 0:
             continue  # a phase that never ran has no place on a logarithmic axis
+        if one_time_for_all_k(rows):
+            continue  # taken once and written beside every k: there is no curve to look at
         own = None if floors is None else floors[floors["phase"] == phase]
         fig = figures.latency_cells(rows, own)
         paths += figures.save(fig, folder / "figures" / f"latency_vs_k_{phase}")

@@ -14,6 +14,7 @@ from analysis.latency_study import CELL
 from analysis.latency_study.costs import latency_costs, steps_frame
 from analysis.report import answered
 from analysis.report.export import ColumnStyle, write_table
+from analysis.report.latency_words import decimals_of
 from analysis.report.names import readable
 from analysis.report.wide import across, plus_minus
 
@@ -259,5 +260,6 @@ def _spread(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _step(row: Any) -> str:
     half = row.ci_high - row.per_expert_ms
-    decimals = numerals.decimals_for([half if np.isfinite(half) else row.per_expert_ms], 2)
-    return plus_minus(row.per_expert_ms, half, decimals)
+    if np.isnan(half):
+        return plus_minus(row.per_expert_ms, half, numerals.decimals_for([row.per_expert_ms], 2))
+    return plus_minus(row.per_expert_ms, half, decimals_of(row.per_expert_ms, half))

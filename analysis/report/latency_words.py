@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.latency import PER_TOKEN
-from analysis.latency_study.cells import CELL
+from analysis.latency_study.cells import CELL, one_time_for_all_k
 from analysis.manifest import LatencyStudy
 from analysis.numerals import MISSING, decimals_for, number, significant
 from analysis.report.names import readable
@@ -70,9 +70,7 @@ def latency_answer(study: LatencyStudy, folder: Path) -> str:
         beside = _of(floors, here)
         for batch in sorted(beside["batch"].unique()):
             lines += ["", *_floor(beside[beside["batch"] == batch])]
-        rest = [readable(phase) for phase in phases if phase not in shown]
-        if rest:
-            lines += ["", *indented(f"In tables and figures: {', '.join(rest)}.")]
+        lines += _elsewhere(rows, [phase for phase in phases if phase not in shown])
     refused = folder / "fits" / "latency_refused.json"
     if refused.is_file():
         lines += ["", "Set aside"]
@@ -92,6 +90,18 @@ def _cells(path: Path) -> pd.DataFrame:
     return pd.read_csv(
         path, dtype=dict.fromkeys(CELL[:5], str), keep_default_na=False, na_values=[""]
     )
+
+
+def _elsewhere(rows: pd.DataFrame, phases: Sequence[str]) -> list[str]:
+    """Say where the phases are that the answer does not lay out."""
+    drawn, told = list[str](), list[str]()
+    for phase in phases:
+        once = one_time_for_all_k(rows[rows["phase"] == phase])
+        (told if once else drawn).append(readable(phase))
+    said = f"In tables and figures: {', '.join(drawn)}." if drawn else ""
+    if told:
+        said += f" In tables, timed once for all k: {', '.join(told)}."
+    return ["", *indented(said.strip())] if said else []
 
 
 def _of(frame: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
@@ -154,7 +164,12 @@ def _interval(found: Mapping[Any, Any], name: str) -> str:
     value, half = float(found[name]), float(found["ci_high"] - found[name])
     if math.isnan(half):
         return number(value, decimals_for([value], 2))
-    return plus_minus(value, half, decimals_for([half], 2))
+    return plus_minus(value, half, decimals_of(value, half))
+
+
+def decimals_of(value: float, half: float) -> int:
+    """Choose decimals for a time and its half-width: two digits of it, four of the time at most."""
+    return max(min(decimals_for([half], 2), decimals_for([value], 4)), decimals_for([half], 1))
 
 
 def _floor(rows: pd.DataFrame) -> list[str]:

@@ -77,6 +77,8 @@ def latency_cells(times: pd.DataFrame, floors: pd.DataFrame | None = None) -> Fi
                    label=f"{n:,}" if n else "not told")
             for n, (color, marker) in looks.items()
         ]  # fmt: skip
+        if any(_coincide(_of_panel(times, key)) for key in keys):
+            notes.append("sizes of the same time lie on each other, the largest on top")
         if floors is not None and len(floors):
             handles.append(Line2D([], [], color=style.GRAY, linestyle="--", label="memory floor"))
             notes.append("floor: bytes of active weights over measured bandwidth")
@@ -85,6 +87,13 @@ def latency_cells(times: pd.DataFrame, floors: pd.DataFrame | None = None) -> Fi
         layout.footnote(fig, notes)
         layout.legend(fig, handles, "image tokens")
         return layout.settle(fig)
+
+
+def _coincide(panel: pd.DataFrame, share: float = 0.03) -> bool:
+    """Whether at every k the times of a panel's sizes are too alike to be told apart."""
+    median = panel.groupby("k")["median_ms"]
+    spread = median.max() / median.min() - 1
+    return len(panel["image_tokens"].unique()) > 1 and bool((spread < share).all())
 
 
 def _columns(keys: list[tuple[Any, ...]]) -> int:
@@ -105,7 +114,8 @@ def _of_panel(frame: pd.DataFrame, key: tuple[Any, ...]) -> pd.DataFrame:
 
 def _title(panel: dict[str, Any], varying: list[str]) -> str:
     parts = [str(panel[name]) for name in varying if name != "batch"]
-    return ", ".join([*parts, f"batch {panel['batch']}"])
+    # A title is not folded between the word and its number.
+    return ", ".join([*parts, f"batch\u00a0{panel['batch']}"])
 
 
 def _markers(n: int) -> list[str]:
