@@ -1,4 +1,4 @@
-"""Tables with a known optimum, and the part of the shapes study that R has answered."""
+"""Tables with a known optimum, and the part of the shapes pilot that R has answered."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ TIMED = ("prefill_ms", "vision_ms")
 
 
 def real() -> pd.DataFrame:
-    """CPU times of 40 questions of the shapes study, in the latency table's wide form."""
+    """CPU times of 40 questions of the shapes pilot, in the latency table's wide form."""
     rows = pd.read_csv(GOLDEN / "latency.csv")
     empty = dict.fromkeys((p for p in PHASES if p not in rows.columns), np.nan)
     return rows.assign(batch=1, request=0, **empty)
