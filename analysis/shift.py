@@ -72,9 +72,7 @@ def shift_of_table(
     )
 
 
-def with_samples(
-    table: pd.DataFrame, samples: pd.DataFrame, names: Sequence[str]
-) -> pd.DataFrame:
+def with_samples(table: pd.DataFrame, samples: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Take columns that a table lacks from the samples, by `sample_id`.
 
     So a factor of a study's design, or any number that samples have of their image, serves as
