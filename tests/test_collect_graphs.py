@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import collect_models as tiny
+import numpy as np
 import pytest
 import torch
 import transformers as hf
@@ -236,6 +237,36 @@ def test_registering_twice_is_harmless() -> None:
 def test_way_of_decoding_is_checked() -> None:
     with pytest.raises(InputError, match="--decode: 'fast' is not known; give compiled, graph"):
         checked(Request("m", "m", (1,), decode="fast"))
+
+
+def test_a_way_of_decoding_is_tried_even_if_the_first_answer_is_one_token() -> None:
+    calls: list[tuple[tuple[int, ...], str, bool]] = []
+
+    def otherwise(ends_at_once: set[int], later: dict[int, tuple[int, float]]) -> str:
+        """`later`: the second token by k and its log probability, by the way on trial."""
+        calls.clear()
+
+        def sweep(
+            first: Any, ks: Any, done: Any, decoder: Any = "eager", *, past_the_end: bool = False
+        ) -> None:
+            calls.append((tuple(ks), decoder, past_the_end))
+            for k in ks:
+                token, logprob = (7, -1.0) if decoder == "eager" else later.get(k, (7, -1.0))
+                tokens = [[3]] if k in ends_at_once and not past_the_end else [[3, token]]
+                lengths = np.array([len(tokens[0])])
+                done(k, Answers(np.array(tokens), lengths, np.array([logprob]), 1, 1, 1), 0.0)
+
+        live: Any = SimpleNamespace(longest=4, sweep=sweep)
+        return Live._otherwise(live, [], (1, 2), "graph")  # type: ignore[arg-type]
+
+    assert otherwise(set(), {}) == ""
+    assert [past for _, _, past in calls] == [False, False]
+    assert "answered the first question otherwise" in otherwise(set(), {2: (8, -1.0)})
+    assert otherwise({1, 2}, {}) == ""
+    assert calls[2:] == [((1, 2), "eager", True), ((1, 2), "graph", True)]
+    assert otherwise({2}, {2: (8, -1.01)}) == ""
+    assert calls[2:] == [((2,), "eager", True), ((2,), "graph", True)]
+    assert otherwise({2}, {2: (8, -1.5)}) == "its first step differs from the eager one at k = 2"
 
 
 def test_decoding_falls_back_and_says_so() -> None:

@@ -27,7 +27,7 @@ class Answers:
         Log probability (nats) of each answer's tokens.
     prefill_ms, first_ms, decode_ms : float
         The prompt through the model; that and the choice of the first token; all further
-        tokens.
+        tokens, 0 where there are none.
     """
 
     tokens: NDArray[np.int64]
@@ -171,7 +171,8 @@ def answer(
         torch.stack(logprobs, dim=1).double().sum(1).cpu().numpy(),
         clock.ms(start, prefilled),
         clock.ms(start, first),
-        clock.ms(first, last),
+        # Without a further token what passed is the end of an empty loop.
+        clock.ms(first, last) if len(tokens) > 1 else 0.0,
     )
 
 
