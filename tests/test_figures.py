@@ -284,6 +284,13 @@ def test_latency_axes_start_at_zero() -> None:
         assert tick_texts(ax.xaxis) == ["1", "2", "3", "4", "6", "8", "12", "16"]
 
 
+def test_a_phase_that_never_ran_has_no_panel() -> None:
+    rows = study().latency
+    none = rows.assign(phase="decode_ms", mean_ms=0.0, ci_low=0.0, ci_high=0.0)
+    fig = figures.latency_curves(pd.concat([rows, none], ignore_index=True))
+    assert {ax.get_ylabel() for ax in fig.axes} == {"prefill latency (ms)"}
+
+
 def test_frontier_names_models_without_latency_and_every_k() -> None:
     front = study().front
     untimed = [

@@ -30,8 +30,11 @@ def latency_curves(latency: pd.DataFrame) -> Figure:
     matplotlib.figure.Figure
         Points of several models at one k stand side by side. Time axes start at 0, so that a
         doubling looks like one, and are each panel's own: devices differ by orders of magnitude.
+        A phase that never ran on a device, 0 at every k, has no panel.
     """
     frames.require(latency, COLUMNS, "latency curves")
+    ran = latency.groupby(["device", "phase"], observed=True)["mean_ms"].transform("max") > 0
+    latency = latency[ran] if ran.any() else latency
     keys = list(latency[["device", "phase"]].astype(str).drop_duplicates().itertuples(index=False))
     models = frames.names(latency["model"])
     with style.paper():
