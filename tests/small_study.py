@@ -56,7 +56,7 @@ def small_study(
     results[rows].to_parquet(folder / "results.parquet", index=False)
     rows = latency["sample_id"].isin(kept) & latency["k"].isin(ks)
     rows &= latency["model"].isin(models)
-    latency[rows].assign(dataset="small").to_parquet(folder / "latency.parquet", index=False)
+    latency[rows].drop(columns="dataset").to_parquet(folder / "latency.parquet", index=False)
 
     manifest = yaml.safe_load((SHAPES / "manifest.yaml").read_text(encoding="utf-8"))
     manifest["name"] = "small"

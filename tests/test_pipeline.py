@@ -403,7 +403,7 @@ def test_the_folder_of_another_study_is_refused(
         {"column": "background"},
         {
             "column": "background",
-            "order": ["plain", "gradient", "stripes", "checker", "noise_low", "noise_high"],
+            "order": ["plain", "stripes", "checker", "dots", "bricks", "zigzag", "blocks"],
         },
         {"n": 2},
     ],
