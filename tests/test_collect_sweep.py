@@ -119,6 +119,37 @@ def test_another_request_does_not_go_on(study: Path, model: Path, tmp_path: Path
         collect(load_study(study), request(model, longest=4), out, device="cpu")
 
 
+def test_a_request_that_came_to_no_answer_does_not_stand_in_the_way(
+    study: Path, model: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="99 is more than"):
+        collect(load_study(study), request(model, ks=(1, 99)), out, device="cpu")
+    assert (tmp_path / "r.log.jsonl").exists()
+    assert collect(load_study(study), request(model), out, device="cpu").n_answers
+
+
+def test_another_request_is_named_by_what_differs_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.log.jsonl"
+    with Log(path, {"model": {"folder": "a", "files": {"x": 1, "y": 1}}}, "mend") as log:
+        log.append({"kind": "answers", "k": 1, "rows": []})
+    before = path.read_bytes()
+    other = {"model": {"folder": "b", "files": {"x": 1, "y": 2}}}
+    words = r"\(model folder was a, is b, model files y was 1, is 2\); mend"
+    with pytest.raises(InputError, match=words), Log(path, other, "mend"):
+        pass
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"kind":"plan"}\n', "[1]\n", "1\n"])
+def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.log.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"mend|remove it"), Log(path, {"a": 1}, "mend"):
+        pass
+    assert path.read_text() == text
+
+
 def test_a_log_in_use_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.log.jsonl"
     with Log(path, {"a": 1}, "mend") as log:

@@ -314,7 +314,11 @@ def test_check_says_what_is_there(tmp_path: Path) -> None:
         what.startswith(f"{who}, {GRAPH}: k = 1, 2, 4; image tokens 64, 256; batch 1, 8")
         for what in texts
     )
-    assert any(level == "note" and "eager: not at every k" in what for level, what in said)
+    lacks = "prefill_ms, batch 1, 64 image tokens (lacks 4)"
+    assert any(
+        level == "note" and "eager: not at every k" in what and lacks in what
+        for level, what in said
+    )
     assert ("ok", f"{who}, {GRAPH}: 3 repeats of each") in said
     assert any(what.startswith("6 floors, 0.391 to 3.85 ms") for what in texts)
     assert not [item for item in inspect(made) if item.level in ("wrong", "missing")]
@@ -333,6 +337,22 @@ def test_check_names_what_a_run_would_lack(tmp_path: Path) -> None:
     assert any("no decoded token was timed at the floors'" in note for note in notes)
     notes = [item.what for item in inspect(study(tmp_path, floors=None)) if item.level == "note"]
     assert "no memory floors" in notes
+
+
+def test_check_counts_a_single_repeat(tmp_path: Path) -> None:
+    once = cells(ks=(1, 4), tokens=(64,), repeats=1, batches=(1,), modes=(GRAPH,))
+    said = [item.what for item in inspect(study(tmp_path, once))]
+    assert [what for what in said if what.endswith(": 1 repeat of each")]
+
+
+def test_check_says_of_times_below_their_floor(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    assert not [item for item in inspect(made) if "below the memory floor" in item.what]
+    rows = floors((1, 2, 4)).assign(batch=1)
+    rows.loc[rows["k"] == 4, "floor_ms"] = 1e6
+    rows.to_csv(tmp_path / "floors.csv", index=False)
+    notes = [item.what for item in inspect(made) if "below the memory floor" in item.what]
+    assert len(notes) == 1 and notes[0].endswith("at k = 4")
 
 
 # ---- the run ----------------------------------------------------------------------------

@@ -371,6 +371,14 @@ def test_latencies_without_any_spread_are_refused_and_said(
     assert "no variance is left" in said
 
 
+def test_one_further_metric_is_spelled_as_one(
+    finished: tuple[Path, Path, analysis.RunResult],
+) -> None:
+    manifest, folder, _ = finished
+    said = " ".join(answer_text(analysis.load_study(manifest), folder).split())
+    assert "further answers (1 metric), Holm-adjusted together" in said
+
+
 def test_nothing_is_written_when_the_input_is_wrong(tmp_path: Path) -> None:
     manifest = small_study(tmp_path / "study", n_images=24)
     results = pd.read_parquet(manifest.parent / "results.parquet")

@@ -154,6 +154,19 @@ def test_other_pixels_than_the_samples_tell_of_are_an_error_of_that_image(
     assert source.read("s00001")
 
 
+def test_a_sum_that_is_none_is_refused_before_anything_is_measured(
+    tmp_path: Path, samples: pd.DataFrame
+) -> None:
+    odd = samples.copy()
+    odd.loc[odd["image_id"] == "s00001", "image_sha256_rgb"] = "xyz"
+    study = load_study(write_study(tmp_path / "odd", odd))
+    with pytest.raises(InputError, match=r"1 that are no SHA-256 .*: 'xyz' of s00001; correct"):
+        study.image_source()
+    assert [i.where for i in inspect(study) if i.level == "wrong"] == ["images.source"]
+    upper = samples.assign(image_sha256_rgb=samples["image_sha256_rgb"].str.upper())
+    assert load_study(write_study(tmp_path / "upper", upper)).image_source().read("s00001")
+
+
 def test_ids_of_another_kind_are_refused(tmp_path: Path, samples: pd.DataFrame) -> None:
     foreign = samples.assign(image_id=samples["image_id"].replace("s00003", "t3"))
     study = load_study(write_study(tmp_path, foreign))

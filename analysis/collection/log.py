@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from complexity.errors import InputError
+from complexity.errors import InputError, listing
 from complexity.files import plain
+
+# What is written before the first answer: nothing is lost with it.
+_BEFORE = ("plan", "session")
 
 
 class Log:
@@ -24,7 +27,9 @@ class Log:
     path : Path
         The file; made if missing.
     request : mapping
-        What was asked for. A file that was begun for another request is refused.
+        What was asked for. A file that holds answers to another request is refused; one that
+        was begun for another and came to no answer, as where a model could not be loaded, is
+        begun anew.
     remedy : str
         How to mend that.
 
@@ -54,12 +59,15 @@ class Log:
             whole, found = _complete(self.path)
             if found:
                 begun = found[0].get("request")
-                if begun != self._request:
+                if begun == self._request:
+                    self.records = found[1:]
+                elif isinstance(begun, dict) and all(r.get("kind") in _BEFORE for r in found[1:]):
+                    whole, found = 0, []
+                else:
                     raise InputError(
                         f"{self.path} was begun for another request"
                         f"{_difference(begun, self._request)}; {self._remedy}"
                     )
-                self.records = found[1:]
             self._handle.truncate(whole)
         except BaseException:
             self.__exit__()
@@ -99,7 +107,10 @@ def _complete(path: Path) -> tuple[int, list[dict[str, Any]]]:
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     try:
-        return whole, [json.loads(line) for line in data[:whole].splitlines()]
+        found = [json.loads(line) for line in data[:whole].splitlines()]
+        if not all(isinstance(record, dict) for record in found):
+            raise ValueError("a line is no object")
+        return whole, found
     except ValueError as error:
         raise InputError(
             f"{path}: not a log of collected answers ({error}); remove it, or give another -o"
@@ -109,8 +120,17 @@ def _complete(path: Path) -> tuple[int, list[dict[str, Any]]]:
 def _difference(begun: Any, asked: Mapping[str, Any]) -> str:
     if not isinstance(begun, dict):
         return ""
-    keys = [key for key in {**begun, **asked} if begun.get(key) != asked.get(key)]
-    return f" ({', '.join(f'{key} was {begun.get(key)}, is {asked.get(key)}' for key in keys)})"
+    return f" ({listing(_differing(begun, asked))})"
+
+
+def _differing(begun: Mapping[str, Any], asked: Mapping[str, Any], of: str = "") -> Iterator[str]:
+    """Say of each entry that is not the same what it was and is, within mappings too."""
+    for key in {**begun, **asked}:
+        was, now = begun.get(key), asked.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differing(was, now, f"{of}{key} ")
+        elif was != now:
+            yield f"{of}{key} was {was}, is {now}"
 
 
 def _lock(handle: IO[bytes], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def rendered_images(study: Study, name: str) -> RenderedImages:
     Raises
     ------
     InputError
-        The samples cannot be read, or name images that are not of this function.
+        The samples cannot be read, name images that are not of this function, or have a sum
+        that is no SHA-256.
     """
     from analysis.datasets import by_image, read_samples
     from complexity.sources_rendered import RenderedImages
@@ -85,4 +87,11 @@ def rendered_images(study: Study, name: str) -> RenderedImages:
     if SUM in samples.columns:
         found = by_image(samples, SUM, study.at("samples"))
         sums |= {str(key): str(value).lower() for key, value in found.dropna().items()}
+        odd = {key: text for key, text in sums.items() if not re.fullmatch(r"[0-9a-f]{64}|", text)}
+        if odd:
+            shown = listing(f"{text!r} of {key}" for key, text in odd.items())
+            raise InputError(
+                f"'{SUM}' of the samples has {len(odd):,} that are no SHA-256 (64 hexadecimal "
+                f"digits): {shown}; correct them, or leave them empty"
+            )
     return RenderedImages(f"rendered: {name}", made.function, made.version, sums)

@@ -76,10 +76,13 @@ def _grid(summary: pd.DataFrame) -> Iterator[Finding]:
         )
         if len(ks) < 2:
             yield Finding("wrong", f"{name}: one k only", "latency", "time it at two k or more")
-        cells = rows.groupby(["phase", "batch", "image_tokens"], sort=False)["k"].nunique()
-        short = cells[cells < len(ks)]
-        if len(short):
-            named = (f"{phase}, batch {batch}, {n} image tokens" for phase, batch, n in short.index)
+        named = []
+        for (phase, batch, n), cell in rows.groupby(["phase", "batch", "image_tokens"], sort=False):
+            lacks = sorted(set(ks).difference(cell["k"]))
+            if lacks:
+                absent = listing(lacks, shown=99)
+                named.append(f"{phase}, batch {batch}, {n} image tokens (lacks {absent})")
+        if named:
             yield Finding("note", f"{name}: not at every k: {listing(named, shown=3)}", "latency")
         once = rows[rows["n_units"] < 2]
         if len(once):
@@ -94,7 +97,7 @@ def _grid(summary: pd.DataFrame) -> Iterator[Finding]:
             low, high = int(repeats.min()), int(repeats.max())
             yield Finding(
                 "ok",
-                f"{name}: {low if low == high else f'{low} to {high}'} repeats of each",
+                f"{name}: {'' if low == high else f'{low} to '}{counted(high, 'repeat')} of each",
                 "latency",
             )
 
@@ -104,10 +107,22 @@ def _floors(floors: pd.DataFrame, summary: pd.DataFrame | None) -> Iterator[Find
     yield Finding(
         "ok", f"{counted(len(floors), 'floor')}, {low:.3g} to {high:.3g} ms a token", "floors"
     )
-    if summary is not None and beside_floors(summary, floors).empty:
+    if summary is None:
+        return
+    beside = beside_floors(summary, floors)
+    if beside.empty:
         yield Finding(
             "note",
             "no decoded token was timed at the floors' device, model, k and batch",
             "floors",
             "give decode_ms and n_new_tokens (at least 2), and floors of the same names",
+        )
+    under = beside[beside["ratio"] < 1]
+    if len(under):
+        yield Finding(
+            "note",
+            f"{len(under):,} of {counted(len(beside), 'time')} of a decoded token lie below the "
+            f"memory floor, at k = {listing(sorted(under['k'].unique()), shown=99)}",
+            "floors",
+            "floor_ms is ms a token: look at the unit, the bytes and the bandwidth",
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.join_report import counted
 from analysis.manifest import Study
 from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.optimum.cautions import SHORT
@@ -286,7 +287,10 @@ def _latency(study: Study, folder: Path, models: Sequence[str]) -> list[str]:
 
 def _secondary(answers: Sequence[Mapping[str, Any]]) -> str:
     n_metrics = len({a["metric"] for a in answers})
-    head = f"{len(answers)} further answers ({n_metrics} metrics), Holm-adjusted together: "
+    head = (
+        f"{counted(len(answers), 'further answer')} ({counted(n_metrics, 'metric')}), "
+        "Holm-adjusted together: "
+    )
     shifted = [a for a in answers if a["shift"]["p_adjusted"] <= ALPHA]
     changed = [a for a in answers if _both_scales(a)]
     found = []
