@@ -119,6 +119,15 @@ def test_another_request_does_not_go_on(study: Path, model: Path, tmp_path: Path
         collect(load_study(study), request(model, longest=4), out, device="cpu")
 
 
+def test_tables_without_a_log_are_not_replaced(study: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    pd.DataFrame({"mine": [1]}).to_parquet(out)
+    before = out.read_bytes()
+    with pytest.raises(InputError, match=r"r\.parquet is there and would be replaced"):
+        collect(load_study(study), request(model), str(out), device="cpu")
+    assert out.read_bytes() == before
+
+
 def test_a_request_that_came_to_no_answer_does_not_stand_in_the_way(
     study: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -141,6 +141,23 @@ class Outputs:
             out.with_name(f"{out.stem}.log.jsonl"),
         )
 
+    def refuse_to_replace(self) -> None:
+        """Refuse tables without a log beside them: they may be the only copy of another sweep.
+
+        Raises
+        ------
+        InputError
+            One is there.
+        """
+        if self.log.exists():
+            return
+        for path in (self.results, self.latency, self.provenance):
+            if path.exists():
+                raise InputError(
+                    f"{path} is there and would be replaced, for there is no {self.log.name} beside "
+                    "it to go on from; give another -o, or move it away"
+                )
+
     def paths(self) -> Sequence[Path]:
         """List them in the order in which a reader wants them."""
         return (self.results, self.latency, self.provenance, self.log)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], Any]
 
-_REMEDY = "finish that one with its own options, give another -o, or remove the file"
+_REMEDY = "finish that one with its own options, give another -o, or remove the file and its tables"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def collect_from_servers(
     from analysis.datasets import read_samples
 
     asking, outputs = asking or Asking(), Outputs.beside(out)
+    outputs.refuse_to_replace()
     _check(servers, asking)
     samples = read_samples(study)
     none = samples.loc[samples["answers"].str.len() == 0, "sample_id"]

@@ -95,6 +95,7 @@ def collect(
 
     require()
     request, outputs = checked(request), Outputs.beside(out)
+    outputs.refuse_to_replace()
     where = place(device, dtype)
     samples = read_samples(study)
     _refuse_unanswerable(study, samples)
@@ -107,7 +108,7 @@ def collect(
         "device": where.label,
         "dtype": where.dtype,
     }
-    remedy = f"give another -o, or remove {outputs.log} to start anew"
+    remedy = f"give another -o, or remove {outputs.log} and the tables beside it to start anew"
     with Log(outputs.log, about, remedy) as log:
         sweep = _Sweep(study, request, samples, where, log, say, progress or _silent)
         sweep.run()

@@ -59,7 +59,10 @@ def tables(folder: Path) -> str:
             )
             sums = (part[ks] - right).groupby(part["image_id"]).sum()
             errors.append(np.sqrt((sums**2).sum()) / len(part))
-    lines += ["", f"Standard errors of a cell: at most {np.ceil(1000 * np.max(errors)) / 10:.1f} points."]
+    lines += [
+        "",
+        f"Standard errors of a cell: at most {np.ceil(1000 * np.max(errors)) / 10:.1f} points.",
+    ]
     return "\n".join(lines)
 
 
