@@ -154,8 +154,8 @@ class Outputs:
         for path in (self.results, self.latency, self.provenance):
             if path.exists():
                 raise InputError(
-                    f"{path} is there and would be replaced, for there is no {self.log.name} beside "
-                    "it to go on from; give another -o, or move it away"
+                    f"{path} is there and would be replaced, for there is no {self.log.name} "
+                    "beside it to go on from; give another -o, or move it away"
                 )
 
     def paths(self) -> Sequence[Path]:
