@@ -54,7 +54,7 @@ class Rendering:
         if self.sha256 and hashlib.sha256(rgb.tobytes()).hexdigest() != self.sha256:
             raise OSError(
                 f"{self.function} of this version makes other pixels than those that the samples' "
-                "sum is of: correct the sum, make the samples anew, or use the version of the samples"
+                "sum is of: correct the sum, make the samples anew, or use the samples' version"
             )
         return stored_png(rgb)
 
