@@ -44,6 +44,9 @@ def collect(
     decode: Annotated[
         str, typer.Option(help="On a GPU, timed answers: compiled, graph or eager.")
     ] = "compiled",
+    prefill: Annotated[
+        str, typer.Option(help="On a GPU, timed prompts: captured or eager.")
+    ] = "captured",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of draws and orders; default the manifest's.")
     ] = None,
@@ -126,6 +129,7 @@ def collect(
         instruction=instruction,
         seed=study.manifest.seed if seed is None else seed,
         decode=decode,
+        prefill=prefill,
     )
     done = run(
         study,

@@ -26,6 +26,9 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=50)
     parser.add_argument("--k", default="1,2,4,8")
     parser.add_argument("--decode", default="compiled")
+    parser.add_argument("--prefill", default="captured")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder")
     args = parser.parse_args()
 
@@ -41,6 +44,8 @@ def main() -> None:
         samples=args.samples,
         timed=args.timed,
         decode=args.decode,
+        prefill=args.prefill,
+        repeats=args.repeats,
     )
     args.out.mkdir(parents=True, exist_ok=True)
 
@@ -48,7 +53,7 @@ def main() -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
     path = args.out / f"{args.checkpoint}.parquet"
-    done = collect(study, request, str(path), say=say)
+    done = collect(study, request, str(path), dtype=args.dtype, say=say)
     say(f"{done.n_answers} answers, {done.n_times} times")
     for note in done.notes:
         say(f"note: {note}")

@@ -29,7 +29,7 @@ from full_size_models import SHAPES, TOY_SHAPES, active_bytes, build, config_of,
 from analysis.collection.clock import Clock  # noqa: E402
 from analysis.collection.decoding import Answers, Eager, answer  # noqa: E402
 from analysis.collection.graphs import Graphed  # noqa: E402
-from analysis.collection.prefill import GraphedPrefill  # noqa: E402
+from analysis.collection.prefill import GraphedPrefill, Prefills, handed  # noqa: E402
 from analysis.collection.provenance import device_label, device_state, versions  # noqa: E402
 from analysis.collection.routers import find_routers, set_k  # noqa: E402
 from analysis.collection.vision import VisionOnce  # noqa: E402
@@ -64,7 +64,7 @@ class Run:
         self.args, self.began = args, time.monotonic()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.gpu = self.device == "cuda"
-        self.dtype = torch.bfloat16 if self.gpu else torch.float32
+        self.dtype = getattr(torch, args.dtype or ("bfloat16" if self.gpu else "float32"))
         self.clock = Clock(self.device)
         self.rows: list[dict[str, Any]] = []
         self.floor_rows: list[dict[str, Any]] = []
@@ -113,6 +113,8 @@ class Run:
         self.bandwidth = bandwidth(self.clock, self.device, 1 << (32 if self.gpu else 24))
         self.say(f"copy bandwidth {self.bandwidth / 1e12:.3f} TB/s, read and written")
         self.model = build(self.config, self.device, self.dtype, args.seed)
+        if args.experts:
+            self.model.set_experts_implementation(args.experts)
         self.routers = find_routers(self.model)
         self.vision = VisionOnce(self.model)
         text = self.config.get_text_config()
@@ -251,34 +253,16 @@ class Run:
         tokens = self.shapes[number].tokens
         began = time.monotonic()
         prefills: dict[int, GraphedPrefill] = {}
-        errors: dict[int, float] = {}
         with self.vision.replaying(self.encoded(inputs)[1]):
             for k in args.ks:
                 self.ask(inputs, k, decoder)
-            static = getattr(decoder, "static", None)
             # A long prefill of many prompts is not a matter of launches.
-            if static is not None and batch * tokens <= 2560:
+            if hasattr(decoder, "static") and batch * tokens <= 2560:
+                where = f"batch {batch}, {tokens} image tokens"
                 try:
-                    pool = torch.cuda.graph_pool_handle() if self.gpu else None
-                    for k in args.ks:
-                        set_k(self.model, self.routers, k)
-                        fixed = {"captured": self.gpu, "pool": pool}
-                        prefills[k] = GraphedPrefill(self.model, inputs, static, **fixed)
-                        static.reset()
-                        made = self.model(**inputs, past_key_values=static, logits_to_keep=1)
-                        wanted = made.logits[:, -1].float().clone()
-                        static.reset()
-                        error = _distance(prefills[k](**inputs).logits[:, -1].float(), wanted)
-                        errors[k] = error
-                        if error > (0.1 if self.gpu else 1e-3):
-                            raise ArithmeticError(f"k = {k}: logits {error:.3f} off")
-                        self.ask(inputs, k, decoder, prefills[k])
+                    prefills = self.captured(inputs, decoder, where)
                 except Exception:
-                    prefills = {}
-                    self.failed(f"captured prefill, batch {batch}, {tokens} image tokens")
-        if errors:
-            where = f"batch {batch}, {tokens} image tokens"
-            self.about["captured prefill, error of the logits by k"][where] = errors
+                    self.failed(f"captured prefill, {where}")
         ready = time.monotonic() - began
         for repeat in range(args.repeats):
             vision_ms, features = self.encoded(inputs)
@@ -292,6 +276,34 @@ class Run:
         self.free()
         self.write()
         self.show(batch, number, ready, time.monotonic() - began)
+
+    def captured(self, inputs: Any, decoder: Any, where: str) -> dict[int, GraphedPrefill]:
+        """Capture the prefill at every k, and hold it against the model's own.
+
+        As in decoding, the measure is the error of the same operations when they are not captured:
+        on random weights rounding changes which experts are chosen.
+        """
+        static, given = decoder.static, handed(self.model, inputs)
+        graphs = Prefills(self.model, static, captured=self.gpu)
+        errors: dict[int, dict[str, float]] = {}
+        self.about["captured prefill, error of the logits by k"][where] = errors
+        made = {}
+        for k in self.args.ks:
+            set_k(self.model, self.routers, k)
+            static.reset()
+            whole = self.model(**inputs, past_key_values=static, logits_to_keep=1)
+            wanted = whole.logits[:, -1].float().clone()
+            static.reset()
+            plain = GraphedPrefill(self.model, given, static, captured=False)
+            own = _distance(plain(**inputs).logits[:, -1].float(), wanted)
+            static.reset()
+            made[k] = graphs.at(k, given)
+            error = _distance(made[k](**inputs).logits[:, -1].float(), wanted)
+            errors[k] = {"captured": error, "not captured": own}
+            if error > max(0.1 if self.gpu else 1e-3, 2 * own):
+                raise ArithmeticError(f"k = {k}: logits {error:.3f} off, {own:.3f} not captured")
+            self.ask(inputs, k, decoder, made[k])
+        return made
 
     def keep(
         self,
@@ -378,7 +390,7 @@ class Run:
                 self.decode_mode = self.decode_mode.replace("captured", "uncaptured")
             self.say(f"batch {batch}: decoding by {self.decode_mode}")
             self.write()
-            for number, tiles in enumerate(self.shapes):
+            for number, tiles in enumerate(() if self.args.check else self.shapes):
                 if self.left < (30 if self.gpu else 0):
                     self.about["left out"].append(f"batch {batch}, {tiles.tokens} image tokens")
                     self.say(f"no time left for batch {batch}, {tiles.tokens} image tokens")
@@ -434,6 +446,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=270, help="budget, the import excluded")
     parser.add_argument("--variants", type=lambda t: t.split(";"), default=list(VARIANTS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", help="default bfloat16 on a GPU, else float32")
+    parser.add_argument("--experts", help="how prefills compute experts, as Transformers calls it")
+    parser.add_argument("--check", action="store_true", help="try the ways of decoding, no more")
     parser.add_argument("--toy", action="store_true", help="a tiny model of the same build")
     return parser.parse_args(given)
 

@@ -13,6 +13,7 @@ from analysis.collection.clock import Clock
 from analysis.collection.decoding import Answers, Decoder, Eager, answer, end_tokens
 from analysis.collection.extra import require
 from analysis.collection.loading import Loaded, Place
+from analysis.collection.prefill import Prefills, handed
 from analysis.collection.routers import Router, set_k
 from analysis.collection.vision import VisionOnce
 
@@ -74,7 +75,8 @@ class Live:
         done: Callable[[int, Answers, float], None],
         decoder: Decoder | None = None,
         *,
-        past_the_end: bool = False,
+        prefills: Prefills | None = None,
+        exactly: int = 0,
     ) -> None:
         """Encode the images of a batch once and answer at every k.
 
@@ -89,8 +91,10 @@ class Live:
             without a vision step of its own: its prefill then holds it).
         decoder : Decoder, optional
             Eager when left out.
-        past_the_end : bool
-            Whether two tokens are made whatever the first is, instead of whole answers.
+        prefills : Prefills, optional
+            Replays the prefills; the model is called when left out.
+        exactly : int
+            If not 0, so many tokens are made whatever they are, instead of whole answers.
 
         Raises
         ------
@@ -101,9 +105,19 @@ class Live:
             inputs = stacked(batch, self.where.device, self.where.dtype)
             vision_ms, replaying = self._encoded(inputs)
             with replaying:
+                given = prefills and handed(self.model, inputs)
                 for k in ks:
                     set_k(self.model, self.routers, k)
-                    answers = self._answers(inputs, k, decoder or self.eager, past_the_end)
+                    model = prefills.at(k, given or {}) if prefills else self.model
+                    answers = answer(
+                        model,
+                        inputs,
+                        k,
+                        longest=exactly or self.longest,
+                        ends=() if exactly else self.ends,
+                        decoder=decoder or self.eager,
+                        clock=self.clock,
+                    )
                     done(k, answers, vision_ms)
 
     def _encoded(self, inputs: Mapping[str, Any]) -> tuple[float, Any]:
@@ -115,19 +129,6 @@ class Live:
         stop = self.clock.mark()
         self.clock.wait()
         return self.clock.ms(start, stop), self.vision.replaying(features)
-
-    def _answers(
-        self, inputs: Mapping[str, Any], k: int, decoder: Decoder, past_the_end: bool
-    ) -> Answers:
-        return answer(
-            self.model,
-            inputs,
-            k,
-            longest=2 if past_the_end else self.longest,
-            ends=() if past_the_end else self.ends,
-            decoder=decoder,
-            clock=self.clock,
-        )
 
     def texts(self, answers: Answers) -> list[str]:
         """Spell answers, without special tokens and blanks around them."""
@@ -199,14 +200,86 @@ class Live:
             return ""
         eager.clear()
         other.clear()
-        self.sweep(first, short, lambda k, a, ms: eager.append(a), past_the_end=True)
-        self.sweep(first, short, lambda k, a, ms: other.append(a), decoder, past_the_end=True)
+        self.sweep(first, short, lambda k, a, ms: eager.append(a), exactly=2)
+        self.sweep(first, short, lambda k, a, ms: other.append(a), decoder, exactly=2)
         for k, one, two in zip(short, eager, other, strict=True):
             # What follows an end is not trained, so that ties are near: either will do.
-            as_likely = np.abs(one.logprobs - two.logprobs).max() <= NEAR_TIE
-            if not np.array_equal(one.tokens, two.tokens) and not as_likely:
+            if not _alike(one, two):
                 return f"its first step differs from the eager one at k = {k}"
         return ""
+
+    def prefills_for(
+        self, prompts: Sequence[Asked], ks: Sequence[int], decoder: Decoder, wish: str = "captured"
+    ) -> tuple[Prefills | None, str]:
+        """Choose how timed prompts are prefilled.
+
+        On a GPU by CUDA graphs, if the model allows them and if each prompt has the eager first
+        token at each k; else by calling the model.
+
+        Parameters
+        ----------
+        prompts : sequence of Asked
+            All that will be timed; each shape is captured here, at each k.
+        ks : sequence of int
+            All that will be timed.
+        decoder : Decoder
+            From `decoder_for`; its cache is filled.
+        wish : str
+            One of `request.PREFILL`.
+
+        Returns
+        -------
+        prefills : Prefills or None
+            None: the model is called.
+        why : str
+            Why it is not what was wished; empty if it is.
+        """
+        if wish == "eager":
+            return None, ""
+        if not self.clock.events:
+            return None, "CUDA graphs need a GPU"
+        static = getattr(decoder, "static", None)
+        if static is None:
+            return None, "no captured prefill without a static cache"
+        if not self.vision.possible:
+            return None, "no captured prefill: the model has no vision step of its own to leave out"
+        try:
+            prefills = Prefills(self.model, static)
+            why = self._otherwise_begun(prompts, ks, decoder, prefills)
+        except Exception as error:  # whatever a model raises that cannot be so run
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if not why:
+            return prefills, ""
+        del prefills
+        _free()
+        return None, f"no captured prefill: {why}"
+
+    def _otherwise_begun(
+        self, prompts: Sequence[Asked], ks: Sequence[int], decoder: Decoder, prefills: Prefills
+    ) -> str:
+        """Say where a replayed prefill has another first token than the model."""
+        for asked in prompts:
+            own: list[Answers] = []
+            other: list[Answers] = []
+            self.sweep([asked], ks, lambda k, a, ms, own=own: own.append(a), decoder, exactly=1)
+            self.sweep(
+                [asked],
+                ks,
+                lambda k, a, ms, other=other: other.append(a),
+                decoder,
+                prefills=prefills,
+                exactly=1,
+            )
+            for k, one, two in zip(ks, own, other, strict=True):
+                if not _alike(one, two):
+                    return f"another first token than the model's at k = {k}, {asked.sample_id}"
+        return ""
+
+
+def _alike(one: Answers, two: Answers) -> bool:
+    """Say whether answers are equal, or so nearly as likely that rounding may decide."""
+    near = bool(np.abs(one.logprobs - two.logprobs).max() <= NEAR_TIE)
+    return near or np.array_equal(one.tokens, two.tokens)
 
 
 def halving(

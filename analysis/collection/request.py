@@ -12,6 +12,8 @@ from complexity.errors import InputError
 SUFFIXES = (".parquet", ".csv")
 DECODE = ("compiled", "graph", "eager")
 """How timed answers may be decoded on a GPU, each falling back on the next."""
+PREFILL = ("captured", "eager")
+"""How timed prompts may be prefilled on a GPU, the first falling back on the other."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Request:
         Of the draw of questions and of the order of k.
     decode : str
         How timed answers are decoded, one of `DECODE`; the table says what it came to.
+    prefill : str
+        How timed prompts are prefilled, one of `PREFILL`; the table says what it came to.
     """
 
     source: str
@@ -58,6 +62,7 @@ class Request:
     instruction: str = ""
     seed: int = 0
     decode: str = DECODE[0]
+    prefill: str = PREFILL[0]
 
     def identity(self) -> dict[str, Any]:
         """Return what a sweep must have in common with the one that it goes on with."""
@@ -80,6 +85,8 @@ def checked(request: Request) -> Request:
         raise InputError(f"--k: {low[0]} experts cannot be; k is 1 or more")
     if request.decode not in DECODE:
         raise InputError(f"--decode: '{request.decode}' is not known; give {', '.join(DECODE)}")
+    if request.prefill not in PREFILL:
+        raise InputError(f"--prefill: '{request.prefill}' is not known; give {', '.join(PREFILL)}")
     smallest = {"samples": 1, "longest": 1, "batch": 1, "timed": 0, "repeats": 1, "warm_up": 0}
     for name, least in smallest.items():
         value = getattr(request, name)

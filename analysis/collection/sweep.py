@@ -279,11 +279,16 @@ class _Sweep:
         left = [run for run in runs if run not in measured]
         if not left:
             return
-        decoder, why = live.decoder_for(list(prompts.values()), request.ks, request.decode)
-        self.log.append({"kind": "decoding", "mode": decoder.name, "why": why})
+        all_ = list(prompts.values())
+        decoder, why = live.decoder_for(all_, request.ks, request.decode)
+        prefills, too = live.prefills_for(all_, request.ks, decoder, request.prefill)
+        mode = f"captured prefill, {decoder.name}" if prefills else decoder.name
+        # Of what stands for both reasons one telling is enough.
+        why = "; ".join(dict.fromkeys(part for part in (why, too) if part))
+        self.log.append({"kind": "decoding", "mode": mode, "why": why})
         for number in range(request.warm_up):
             asked = prompts[runs[number % len(runs)][0]]
-            live.sweep([asked], request.ks, lambda k, answers, ms: None, decoder)
+            live.sweep([asked], request.ks, lambda k, answers, ms: None, decoder, prefills=prefills)
         with self.progress("times", len(runs), len(runs) - len(left)) as bar:
             for place_, (sample_id, repeat) in enumerate(runs):
                 if (sample_id, repeat) in measured:
@@ -300,14 +305,14 @@ class _Sweep:
 
                 rng = np.random.default_rng([request.seed, 2, place_])
                 order = [request.ks[i] for i in rng.permutation(len(request.ks))]
-                live.sweep([asked], order, done, decoder)
+                live.sweep([asked], order, done, decoder, prefills=prefills)
                 self.log.append(
                     {
                         "kind": "times",
                         "sample_id": sample_id,
                         "repeat": repeat,
                         "place": place_,
-                        "decode_mode": decoder.name,
+                        "decode_mode": mode,
                         "n_prompt_tokens": asked.prompt.n_tokens,
                         "n_image_tokens": asked.prompt.n_image_tokens,
                         "ks": rows,
