@@ -15,6 +15,7 @@ from analysis.collection.extra import require
 
 NAME = "optik_one_token"
 """The name of both in Transformers' registries."""
+CHUNK = 0
 
 
 def gathered_experts(self: Any, hidden_states: Any, top_k_index: Any, top_k_weights: Any) -> Any:
@@ -117,7 +118,13 @@ def one_token_attention(
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, float("-inf"))
     shares = scores.softmax(-1)
-    out = (shares[..., None] * value[:, :, None].float()).sum(-2)
+    length = shares.shape[-1]
+    if CHUNK and length % CHUNK == 0:
+        shares = shares.reshape(batch, groups, heads // groups, length // CHUNK, CHUNK, 1)
+        parts = value.reshape(batch, groups, 1, length // CHUNK, CHUNK, size).float()
+        out = (shares * parts).sum(-2).sum(-2)
+    else:
+        out = (shares[..., None] * value[:, :, None].float()).sum(-2)
     return out.to(query.dtype).reshape(batch, 1, heads, size), None
 
 
