@@ -53,6 +53,10 @@ WORDING = {
 # More floors than this at batch 1, and the last variant is tried too.
 ENOUGH = 4.0
 
+# Of the logits in bfloat16, where rounding alone changes which of random experts are chosen. Logits
+# that have nothing to do with each other differ by 1 or more.
+ROUNDING = 0.5
+
 # With several answers at once most experts are chosen by one or another: read each once.
 BATCHED = ("graph", "compiled, grouped experts")
 
@@ -110,6 +114,11 @@ class Run:
         """Build the model; measure the copy bandwidth; compute the floors."""
         args = self.args
         self.config = config_of(args.model, args.toy)
+        if args.layers:
+            text = self.config.get_text_config()
+            text.num_hidden_layers = args.layers
+            if getattr(text, "layer_types", None):
+                text.layer_types = text.layer_types[: args.layers]
         self.bandwidth = bandwidth(self.clock, self.device, 1 << (32 if self.gpu else 24))
         self.say(f"copy bandwidth {self.bandwidth / 1e12:.3f} TB/s, read and written")
         self.model = build(self.config, self.device, self.dtype, args.seed)
@@ -178,7 +187,7 @@ class Run:
             eager = self.ask(inputs, k, Eager(self.model), new=8)
             wanted = self.taught(inputs, k, eager, None)
             yardstick = 0.0
-            for name in self.args.variants if batch == 1 else BATCHED:
+            for name in [v for v in self.args.variants if batch == 1 or v in BATCHED]:
                 if self._needless(name, batch, k, best):
                     continue
                 began = time.monotonic()
@@ -280,8 +289,8 @@ class Run:
     def captured(self, inputs: Any, decoder: Any, where: str) -> dict[int, GraphedPrefill]:
         """Capture the prefill at every k, and hold it against the model's own.
 
-        As in decoding, the measure is the error of the same operations when they are not captured:
-        on random weights rounding changes which experts are chosen.
+        The same operations, not captured, are held against it too: an error of theirs would be one
+        of what is captured, and not of capturing.
         """
         static, given = decoder.static, handed(self.model, inputs)
         graphs = Prefills(self.model, static, captured=self.gpu)
@@ -300,8 +309,9 @@ class Run:
             made[k] = graphs.at(k, given)
             error = _distance(made[k](**inputs).logits[:, -1].float(), wanted)
             errors[k] = {"captured": error, "not captured": own}
-            if error > max(0.1 if self.gpu else 1e-3, 2 * own):
-                raise ArithmeticError(f"k = {k}: logits {error:.3f} off, {own:.3f} not captured")
+            self.say(f"{where}, k = {k}: logits {error:.2g} off, {own:.2g} where not captured")
+            if error > (1e-3 if self.dtype == torch.float32 else ROUNDING):
+                raise ArithmeticError(f"k = {k}: logits {error:.3f} off")
             self.ask(inputs, k, decoder, made[k])
         return made
 
@@ -391,6 +401,8 @@ class Run:
             self.say(f"batch {batch}: decoding by {self.decode_mode}")
             self.write()
             for number, tiles in enumerate(() if self.args.check else self.shapes):
+                if self.args.sizes and number not in self.args.sizes:
+                    continue
                 if self.left < (30 if self.gpu else 0):
                     self.about["left out"].append(f"batch {batch}, {tiles.tokens} image tokens")
                     self.say(f"no time left for batch {batch}, {tiles.tokens} image tokens")
@@ -448,6 +460,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", help="default bfloat16 on a GPU, else float32")
     parser.add_argument("--experts", help="how prefills compute experts, as Transformers calls it")
+    parser.add_argument("--layers", type=int, help="of the text model; default all")
+    parser.add_argument("--sizes", type=_numbers, help="numbers of image sizes, default 0,1,2,3")
     parser.add_argument("--check", action="store_true", help="try the ways of decoding, no more")
     parser.add_argument("--toy", action="store_true", help="a tiny model of the same build")
     return parser.parse_args(given)

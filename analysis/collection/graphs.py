@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.collection.decoding import greedy
 from analysis.collection.extra import require
+PART=128
 from analysis.collection.layers import FastLayers
 
 
@@ -55,6 +56,8 @@ class Graphed:
         **more: Any,
     ) -> None:
         self.torch, transformers = require()
+        # Whole parts of the cache are summed side by side (`experts.one_token_attention`).
+        longest = -(-longest // PART) * PART
         self.model, self.longest, self.captured = model, longest, captured
         self.static = transformers.StaticCache(
             config=model.config.get_text_config(), max_cache_len=longest

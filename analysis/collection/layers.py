@@ -199,6 +199,9 @@ def _summing(graph: Any, inputs: Any) -> Any:
         (aten.convolution.default, _short_convolution),
     ):
         table[operator] = _spelled(spelled, table.get(operator))
+    from analysis.collection import experts
+    if "topk" in experts.WAY:
+        table[aten.topk.default] = _spelled(_ranked, table.get(aten.topk.default))
     settings = importlib.import_module("torch._functorch.config")
     # This cache looks at what is compiled, not at how products are spelled.
     with settings.patch(enable_autograd_cache=False):
@@ -221,6 +224,22 @@ def _row_product(left: Any, right: Any) -> Any:
         return NotImplemented
     made = (left.reshape(-1, 1).float() * right.float()).sum(0, keepdim=True)
     return made.to(left.dtype)
+
+
+def _ranked(values: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """Find the k largest of a few values by counting, for each, how many come before it."""
+    n = values.shape[-1]
+    if dim not in (-1, values.dim() - 1) or not largest or n > 512:
+        return NotImplemented
+    torch, _ = require()
+    places = torch.arange(n, device=values.device)
+    mine, other = values[..., :, None], values[..., None, :]
+    before = (other > mine) | ((other == mine) & (places < places[:, None]))
+    rank = before.sum(-1)
+    taken = rank[..., None, :] == torch.arange(k, device=values.device)[:, None]
+    chosen = torch.where(taken, places, 0).sum(-1)
+    found = torch.where(taken, values[..., None, :], 0).sum(-1).to(values.dtype)
+    return found, chosen
 
 
 def _short_convolution(inputs: Any, weight: Any, bias: Any, *args: Any) -> Any:
