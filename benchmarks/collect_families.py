@@ -2,9 +2,10 @@
 
     python benchmarks/collect_families.py --k 1,4
 
-Prints a Markdown table: the mode that prefills and tokens came to after the checks against the eager
-answers, why it is no faster one, and medians by k. The models are those of the tests; on a GPU this
-is where graphs and compiled layers are tried on all families, with answers of several tokens.
+Prints a Markdown table: the mode that prefills and tokens came to after the checks against the
+eager answers, why it is no faster one, and medians by k in ms. The models are those of the tests;
+on a GPU this is where graphs and compiled layers are tried on all families, with answers of several
+tokens.
 """
 
 from __future__ import annotations

@@ -24,7 +24,15 @@ sys.path[:0] = [str(ROOT), str(ROOT.parent)]
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
-from full_size_models import SHAPES, TOY_SHAPES, active_bytes, build, config_of, prompt  # noqa: E402
+from full_size_models import (  # noqa: E402
+    SHAPES,
+    TOY_SHAPES,
+    active_bytes,
+    build,
+    config_of,
+    prompt,
+    shortened,
+)
 
 from analysis.collection.clock import Clock  # noqa: E402
 from analysis.collection.decoding import Answers, Eager, answer  # noqa: E402
@@ -89,6 +97,11 @@ class Run:
         }
 
     @property
+    def bound(self) -> float:
+        """Largest relative error of logits that is put down to rounding."""
+        return 1e-3 if self.dtype == torch.float32 else ROUNDING
+
+    @property
     def left(self) -> float:
         """Seconds of the budget that are left."""
         return float(self.args.seconds - (time.monotonic() - self.began))
@@ -113,12 +126,7 @@ class Run:
     def make(self) -> None:
         """Build the model; measure the copy bandwidth; compute the floors."""
         args = self.args
-        self.config = config_of(args.model, args.toy)
-        if args.layers:
-            text = self.config.get_text_config()
-            text.num_hidden_layers = args.layers
-            if getattr(text, "layer_types", None):
-                text.layer_types = text.layer_types[: args.layers]
+        self.config = shortened(config_of(args.model, args.toy), args.layers)
         self.bandwidth = bandwidth(self.clock, self.device, 1 << (32 if self.gpu else 24))
         self.say(f"copy bandwidth {self.bandwidth / 1e12:.3f} TB/s, read and written")
         self.model = build(self.config, self.device, self.dtype, args.seed)
@@ -186,7 +194,6 @@ class Run:
         with self.vision.replaying(self.encoded(inputs)[1]):
             eager = self.ask(inputs, k, Eager(self.model), new=8)
             wanted = self.taught(inputs, k, eager, None)
-            yardstick = 0.0
             for name in [v for v in self.args.variants if batch == 1 or v in BATCHED]:
                 if self._needless(name, batch, k, best):
                     continue
@@ -201,12 +208,10 @@ class Run:
                         **VARIANTS[name],
                     )
                     error = _distance(self.taught(inputs, k, eager, decoder), wanted)
-                    if name == "graph":
-                        yardstick = error
                     self.ask(inputs, k, decoder)
                     times = [self.ask(inputs, k, decoder).decode_ms for _ in range(3)]
                     ms = float(np.median(times)) / (self.args.new - 1)
-                    right = error <= max(0.1 if self.gpu else 1e-3, 2 * yardstick)
+                    right = error <= self.bound
                     took = time.monotonic() - began
                     found[name] = {"ms a token": ms, "error": error, "seconds": took}
                     self.say(
@@ -310,7 +315,7 @@ class Run:
             error = _distance(made[k](**inputs).logits[:, -1].float(), wanted)
             errors[k] = {"captured": error, "not captured": own}
             self.say(f"{where}, k = {k}: logits {error:.2g} off, {own:.2g} where not captured")
-            if error > (1e-3 if self.dtype == torch.float32 else ROUNDING):
+            if error > self.bound:
                 raise ArithmeticError(f"k = {k}: logits {error:.3f} off")
             self.ask(inputs, k, decoder, made[k])
         return made

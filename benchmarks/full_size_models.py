@@ -140,6 +140,16 @@ def config_of(name: str, toy: bool = False) -> Any:
     )
 
 
+def shortened(config: Any, layers: int | None) -> Any:
+    """Leave the text model that many layers, the first ones; all if None."""
+    text = config.get_text_config()
+    if layers:
+        text.num_hidden_layers = layers
+        if getattr(text, "layer_types", None):
+            text.layer_types = text.layer_types[:layers]
+    return config
+
+
 def build(config: Any, device: str, dtype: Any, seed: int) -> Any:
     """Make the model where it runs, with the random weights that Transformers begins with."""
     torch.manual_seed(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,16 +11,21 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from collect_study import pixel_study
 
 from analysis.collection.asking import Live
+from analysis.collection.batches import Questions
 from analysis.collection.clock import Clock
 from analysis.collection.decoding import Answers, Eager, answer
-from analysis.collection.experts import NAME, gathered_experts, one_token_attention, register
+from analysis.collection.experts import NAME, PART, gathered_experts, one_token_attention, register
 from analysis.collection.graphs import Graphed
+from analysis.collection.loading import load_model, place
 from analysis.collection.prefill import Prefills, handed
 from analysis.collection.request import Request, checked
-from analysis.collection.routers import find_routers, set_k
+from analysis.collection.routers import find_routers, k_restored, set_k
 from analysis.collection.vision import VisionOnce
+from analysis.datasets import read_samples
+from analysis.manifest import load_study
 from complexity.errors import InputError
 
 LAYERS = ["conv", "conv", "full_attention", "conv", "full_attention", "full_attention"]
@@ -191,20 +197,22 @@ def test_gathered_experts_are_the_sum_over_experts(
     index = torch.stack([torch.randperm(n)[:k] for _ in range(tokens)])
     wanted = torch.zeros(tokens, hidden)
     for token in range(tokens):
-        for place in range(k):
-            e = int(index[token, place])
+        for rank in range(k):
+            e = int(index[token, rank])
             made = up[e] @ inputs[token] + (up_bias[e] if biased else 0)
             made = act(made[:inner]) * made[inner:] if gated else act(made)
             made = down[e] @ made + (down_bias[e] if biased else 0)
-            wanted[token] += shares[token, place] * made
+            wanted[token] += shares[token, rank] * made
     found = gathered_experts(experts, inputs, index, shares)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_attention_of_one_token_is_that_of_pytorch() -> None:
+@pytest.mark.parametrize("length", [9, PART, 3 * PART])
+def test_attention_of_one_token_is_that_of_pytorch(length: int) -> None:
     torch.manual_seed(0)
-    query, key, value = torch.randn(2, 6, 1, 4), torch.randn(2, 2, 9, 4), torch.randn(2, 2, 9, 4)
-    mask = (torch.arange(9) < 7).expand(2, 1, 1, 9)
+    query = torch.randn(2, 6, 1, 4)
+    key, value = torch.randn(2, 2, length, 4), torch.randn(2, 2, length, 4)
+    mask = (torch.arange(length) < length - 2).expand(2, 1, 1, length)
     wanted = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, enable_gqa=True
     )
@@ -214,6 +222,21 @@ def test_attention_of_one_token_is_that_of_pytorch() -> None:
         one_token_attention(None, query, key, value, mask, softcap=1.0)
     with pytest.raises(NotImplementedError, match="one token"):
         one_token_attention(None, query.expand(2, 6, 3, 4), key, value, mask)
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_largest_found_by_counting(k: int) -> None:
+    from analysis.collection import layers
+
+    torch.manual_seed(0)
+    values = torch.randn(5, 8)
+    values[0, 2] = float("-inf")  # a masked expert
+    for found, wanted in zip(layers._ranked(values, k), torch.topk(values, k), strict=True):
+        assert torch.equal(found, wanted)
+    ties = torch.tensor([[1.0, 2.0, 2.0, 0.0]])
+    assert layers._ranked(ties, 2)[1].tolist() == [[1, 2]]
+    assert layers._ranked(torch.randn(2, 600), k) is NotImplemented
+    assert layers._ranked(values, k, 0) is NotImplemented
 
 
 def test_products_spelled_as_sums() -> None:
@@ -272,6 +295,49 @@ def test_a_way_of_decoding_is_tried_even_if_the_first_answer_is_one_token() -> N
     assert otherwise({2}, {2: (8, -1.01)}) == ""
     assert calls[2:] == [((2,), "eager", 2), ((2,), "graph", 2)]
     assert otherwise({2}, {2: (8, -1.5)}) == "its first step differs from the eager one at k = 2"
+
+
+@pytest.mark.parametrize("family", [name for name in tiny.CONFIGS if name != "gemma4"])
+def test_prepared_prefills_begin_as_the_model_in_every_family(family: str, tmp_path: Path) -> None:
+    """As on a GPU, but run instead of captured; Gemma4's sliding cache is left to the model."""
+    folder = tiny.save(tmp_path / "model", tiny.CONFIGS[family]())
+    study = load_study(pixel_study(tmp_path / "study", n_images=2))
+    where = place("cpu", "auto")
+    loaded = load_model(str(folder), where, "")
+    samples = read_samples(study)
+    questions = Questions(samples, study.image_source(), loaded.prompter)
+    prompts = questions.prepare(samples["sample_id"].tolist())
+    with k_restored(loaded.model) as routers:
+        live = Live(loaded, routers, where, 5)
+        longest = max(asked.prompt.n_tokens for asked in prompts) + 5
+        decoder = Graphed(loaded.model, longest, captured=False)
+        assert live._otherwise(prompts[:1], (1, 3), decoder) == ""
+        prefills = Prefills(loaded.model, decoder.static, captured=False)
+        assert live._otherwise_begun(prompts, (1, 3), decoder, prefills) == ""
+        lengths = {asked.prompt.n_tokens for asked in prompts}
+        assert len(prefills.made) == 2 * len(lengths)
+        # What is replayed is what the model gives, and a wrong one is noticed.
+        prefill = next(iter(prefills.made.values()))
+        prefill.model = SimpleNamespace(lm_head=lambda states: -loaded.model.lm_head(states))
+        assert "first token" in live._otherwise_begun(prompts, (1, 3), decoder, prefills)
+    assert live.prefills_for(prompts, (1,), decoder) == (None, "CUDA graphs need a GPU")
+    assert live.prefills_for(prompts, (1,), decoder, "eager") == (None, "")
+
+
+def test_prefilling_falls_back_and_says_so() -> None:
+    live: Any = SimpleNamespace(
+        clock=SimpleNamespace(events=True), model=0, vision=SimpleNamespace(possible=False)
+    )
+    chosen = Live.prefills_for(live, [], (1,), SimpleNamespace(static=None))  # type: ignore[arg-type]
+    assert chosen == (None, "no captured prefill without a static cache")
+    chosen = Live.prefills_for(live, [], (1,), SimpleNamespace(static=0))  # type: ignore[arg-type]
+    assert chosen[0] is None and "no vision step of its own" in chosen[1]
+    live.vision.possible = True
+    live._otherwise_begun = lambda *given: 1 / 0
+    chosen = Live.prefills_for(live, [], (1,), SimpleNamespace(static=0))  # type: ignore[arg-type]
+    assert chosen[0] is None and chosen[1].startswith("no captured prefill: ")
+    with pytest.raises(InputError, match="--prefill: 'fast' is not known; give captured, eager"):
+        checked(Request("m", "m", (1,), prefill="fast"))
 
 
 def test_decoding_falls_back_and_says_so() -> None:

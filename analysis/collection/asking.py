@@ -243,6 +243,7 @@ class Live:
             return None, "no captured prefill without a static cache"
         if not self.vision.possible:
             return None, "no captured prefill: the model has no vision step of its own to leave out"
+        prefills: Prefills | None = None
         try:
             prefills = Prefills(self.model, static)
             why = self._otherwise_begun(prompts, ks, decoder, prefills)
@@ -250,7 +251,7 @@ class Live:
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         if not why:
             return prefills, ""
-        del prefills
+        prefills = None  # with its graphs, before memory is given back
         _free()
         return None, f"no captured prefill: {why}"
 

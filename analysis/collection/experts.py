@@ -15,8 +15,9 @@ from analysis.collection.extra import require
 
 NAME = "optik_one_token"
 """The name of both in Transformers' registries."""
-import os
-WAY = os.environ.get("WAY", "base")
+PART = 128
+"""Places of the cache whose values are added by one group of a GPU's threads; what holds a cache
+gives it a multiple of this length (`graphs.Graphed`)."""
 
 
 def gathered_experts(self: Any, hidden_states: Any, top_k_index: Any, top_k_weights: Any) -> Any:
@@ -114,42 +115,26 @@ def one_token_attention(
     batch, heads, _, size = query.shape
     groups, length = key.shape[1:3]
     factor = size**-0.5 if scaling is None else scaling
-    if "flex" in WAY:
-        return _flex(query, key, value, attention_mask, factor), None
     rows = query.reshape(batch, groups, heads // groups, 1, size).float()
     scores = (rows * key[:, :, None].float()).sum(-1) * factor
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, float("-inf"))
     shares = scores.softmax(-1)
-    chunk = next((c for c in (32, 64, 128) if str(c) in WAY), 0)
-    if chunk and length % chunk == 0:
-        if "lay" in WAY:
-            shares = shares.contiguous().as_strided(shares.shape, shares.stride())
-        shares = shares.reshape(batch, groups, heads // groups, length // chunk, chunk, 1)
-        parts = value.reshape(batch, groups, 1, length // chunk, chunk, size).float()
-        out = (shares * parts).sum(-2).sum(-2)
-    else:
+    if length % PART:
         out = (shares[..., None] * value[:, :, None].float()).sum(-2)
+    else:
+        # One sum over all places would leave most of a GPU idle: parts first, then these. The
+        # shares are laid down once, or each of `size` numbers would compute them again.
+        shares = shares.contiguous().as_strided(shares.shape, shares.stride())
+        shares = shares.reshape(batch, groups, heads // groups, length // PART, PART, 1)
+        parts = value.reshape(batch, groups, 1, length // PART, PART, size).float()
+        out = (shares * parts).sum(-2).sum(-2)
     return out.to(query.dtype).reshape(batch, 1, heads, size), None
-
-
-def _flex(query: Any, key: Any, value: Any, mask: Any, factor: float) -> Any:
-    import torch
-
-    def score(s: Any, b: Any, h: Any, q: Any, kv: Any) -> Any:
-        return torch.where(mask[0, 0, 0, kv], s, -float("inf"))
-
-    out = FLEX(
-        query, key, value, score_mod=None if mask is None else score, scale=factor, enable_gqa=True
-    )
-    return out.transpose(1, 2)
 
 
 def register() -> None:
     """Make both known to Transformers under `NAME`; again is harmless."""
     require()
-    global FLEX
-    from torch.nn.attention.flex_attention import flex_attention as FLEX
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS

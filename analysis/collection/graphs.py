@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.collection.decoding import greedy
+from analysis.collection.experts import PART
 from analysis.collection.extra import require
-PART=128
 from analysis.collection.layers import FastLayers
 
 

@@ -83,8 +83,9 @@ class FastLayers:
     experts : bool
         Whether experts are read by `gathered_experts`; else as the model is set.
     sums : bool
-        Whether products with one row and short convolutions are spelled as sums, which the
-        compiler fuses with what stands around them; else they go to the device's library.
+        Whether products with one row, short convolutions and the choice of experts are spelled as
+        sums, which the compiler fuses with what stands around them; else they go to the device's
+        library.
     compiled : bool
         False: the same without the compiler.
 
@@ -187,7 +188,7 @@ def _many_compiled(torch: Any) -> Iterator[None]:
 
 
 def _summing(graph: Any, inputs: Any) -> Any:
-    """Compile with products of one row, and short convolutions, spelled as sums."""
+    """Compile with products of one row, short convolutions and choices of experts as sums."""
     torch, _ = require()
     from torch._inductor.compile_fx import compile_fx
     from torch._inductor.decomposition import select_decomp_table
@@ -197,11 +198,9 @@ def _summing(graph: Any, inputs: Any) -> Any:
     for operator, spelled in (
         (aten.mm.default, _row_product),
         (aten.convolution.default, _short_convolution),
+        (aten.topk.default, _ranked),
     ):
         table[operator] = _spelled(spelled, table.get(operator))
-    from analysis.collection import experts
-    if "topk" in experts.WAY:
-        table[aten.topk.default] = _spelled(_ranked, table.get(aten.topk.default))
     settings = importlib.import_module("torch._functorch.config")
     # This cache looks at what is compiled, not at how products are spelled.
     with settings.patch(enable_autograd_cache=False):
@@ -227,7 +226,10 @@ def _row_product(left: Any, right: Any) -> Any:
 
 
 def _ranked(values: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """Find the k largest of a few values by counting, for each, how many come before it."""
+    """Find the k largest of a few values by counting, for each, how many come before it.
+
+    Two short kernels; a device's library first selects and then sorts.
+    """
     n = values.shape[-1]
     if dim not in (-1, values.dim() - 1) or not largest or n > 512:
         return NotImplemented

@@ -141,7 +141,7 @@ class Prefills:
         return self.made[key]
 
 
-class _Enough(Exception):  # noqa: N818 - ends a pass, no error
+class _Enough(Exception):
     pass
 
 
