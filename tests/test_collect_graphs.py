@@ -274,9 +274,8 @@ def test_a_way_of_decoding_is_tried_even_if_the_first_answer_is_one_token() -> N
         """`later`: the second token by k and its log probability, by the way on trial."""
         calls.clear()
 
-        def sweep(
-            first: Any, ks: Any, done: Any, decoder: Any = "eager", *, exactly: int = 0
-        ) -> None:
+        def sweep(first: Any, ks: Any, done: Any, decoder: Any, *, exactly: int = 0) -> None:
+            decoder = decoder or "eager"
             calls.append((tuple(ks), decoder, exactly))
             for k in ks:
                 token, logprob = (7, -1.0) if decoder == "eager" else later.get(k, (7, -1.0))

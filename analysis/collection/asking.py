@@ -187,10 +187,7 @@ class Live:
 
     def _otherwise(self, first: Sequence[Asked], ks: Sequence[int], decoder: Decoder) -> str:
         """Say at which k a decoder answers otherwise than eagerly; nothing if at none."""
-        eager: list[Answers] = []
-        other: list[Answers] = []
-        self.sweep(first, ks, lambda k, a, ms: eager.append(a))
-        self.sweep(first, ks, lambda k, a, ms: other.append(a), decoder)
+        eager, other = _all(self, first, ks), _all(self, first, ks, decoder)
         for k, one, two in zip(ks, eager, other, strict=True):
             if not np.array_equal(one.tokens, two.tokens):
                 return f"it answered the first question otherwise than eagerly at k = {k}"
@@ -198,10 +195,8 @@ class Live:
         short = [k for k, one in zip(ks, eager, strict=True) if one.tokens.shape[1] == 1]
         if not short or self.longest == 1:
             return ""
-        eager.clear()
-        other.clear()
-        self.sweep(first, short, lambda k, a, ms: eager.append(a), exactly=2)
-        self.sweep(first, short, lambda k, a, ms: other.append(a), decoder, exactly=2)
+        eager = _all(self, first, short, exactly=2)
+        other = _all(self, first, short, decoder, exactly=2)
         for k, one, two in zip(short, eager, other, strict=True):
             # What follows an end is not trained, so that ties are near: either will do.
             if not _alike(one, two):
@@ -260,21 +255,25 @@ class Live:
     ) -> str:
         """Say where a replayed prefill has another first token than the model."""
         for asked in prompts:
-            own: list[Answers] = []
-            other: list[Answers] = []
-            self.sweep([asked], ks, lambda k, a, ms, own=own: own.append(a), decoder, exactly=1)
-            self.sweep(
-                [asked],
-                ks,
-                lambda k, a, ms, other=other: other.append(a),
-                decoder,
-                prefills=prefills,
-                exactly=1,
-            )
+            own = _all(self, [asked], ks, decoder, exactly=1)
+            other = _all(self, [asked], ks, decoder, exactly=1, prefills=prefills)
             for k, one, two in zip(ks, own, other, strict=True):
                 if not _alike(one, two):
                     return f"another first token than the model's at k = {k}, {asked.sample_id}"
         return ""
+
+
+def _all(
+    live: Live,
+    batch: Sequence[Asked],
+    ks: Sequence[int],
+    decoder: Decoder | None = None,
+    **more: Any,
+) -> list[Answers]:
+    """List the answers at every k."""
+    found: list[Answers] = []
+    live.sweep(batch, ks, lambda k, answers, ms: found.append(answers), decoder, **more)
+    return found
 
 
 def _alike(one: Answers, two: Answers) -> bool:

@@ -78,8 +78,9 @@ class GraphedPrefill:
     def _rows(self, given: Mapping[str, Any]) -> Any:
         """Find the image's places: to look for them waits for the device, and is not captured."""
         mask = given.get("visual_pos_masks")
-        deep = mask is not None and hasattr(self.text, "_deepstack_process")
-        return mask.nonzero(as_tuple=True) if deep else None
+        if mask is None or not hasattr(self.text, "_deepstack_process"):
+            return None
+        return mask.nonzero(as_tuple=True)
 
     def _run(self) -> Any:
         cache = self.transformers.DynamicCache(config=self.text.config)
