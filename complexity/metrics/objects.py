@@ -170,13 +170,13 @@ def superpixels(planes: Bytes, colours: Floats) -> Labels:
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height} x {width} pixels are too many for superpixels")
     pixels = height * width
-    parent, sizes = (_scratch.get(name, pixels, np.int32) for name in ("parent", "sizes"))
+    parent, sizes = (_scratch.get(name, pixels, np.uint32) for name in ("parent", "sizes"))
     large = _scratch.get("large", pixels, np.uint8)
     keys = _scratch.get("keys", 4 * pixels, np.uint32)
     kernels.flat_zones(planes, parent, sizes)
     edges = keys[: kernels.weigh(colours, parent, sizes, MIN_SIZE, keys, large)]
     edges.sort()
-    kernels.absorb(edges, width, MIN_SIZE, parent, sizes, large)
+    kernels.absorb(edges, width, MIN_SIZE, parent, sizes)
     labels = np.empty((height, width), dtype=np.int32)
     kernels.number(parent, labels.reshape(-1))
     return labels
@@ -201,11 +201,11 @@ def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]
     """
     from complexity.metrics import objects_kernels as kernels
 
-    pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.int32)
+    pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.uint32)
     pairs = pairs[: kernels.borders(labels, pairs)]
     sums = np.zeros((int(labels.max()) + 1, 4))
     kernels.add_up(labels, colours, sums)
-    parent = np.arange(len(sums), dtype=np.int32)
+    parent = np.arange(len(sums), dtype=np.uint32)
     kernels.merge_alike(pairs, sums, SAME_COLOUR, parent)
     merged = np.empty(len(sums), dtype=np.int32)
     kernels.number(parent, merged)
