@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.metrics import felzenszwalb_kernels as kernels
-from complexity.metrics.felzenszwalb_kernels import Doubles, Indices
+from complexity.metrics.felzenszwalb_kernels import Doubles, Indices, Names
 from complexity.metrics.scratch import Scratch
 
 _scratch = Scratch()
@@ -68,9 +68,7 @@ def count_regions(colours: NDArray[Any], *, scale: float, sigma: float, min_size
     return _regions(colours, scale, sigma, min_size)[1]
 
 
-def _regions(
-    colours: NDArray[Any], scale: float, sigma: float, min_size: int
-) -> tuple[Indices, int]:
+def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -> tuple[Names, int]:
     """Give each pixel's region, named by one of its pixels, and the number of regions."""
     height, width = colours.shape[:2]
     pixels, step = height * width, scale / 255
@@ -88,13 +86,10 @@ def _regions(
     edges = keys[: kernels.weigh(rows, factor, kernel, *places, weights, keys, low_bits)]
     edges.sort()
     kernels.order_alike(edges, weights, low_bits)
-    region = _scratch.get("region", pixels, np.int32)
-    following = _scratch.get("following", pixels, np.int32)
+    region = _scratch.get("region", pixels, np.uint32)
     nodes = _scratch.get("nodes", 2 * pixels, np.int32).reshape(pixels, 2)
     refused = _scratch.get("refused", len(edges), np.int32)
-    left, count, clear = kernels.grow(
-        edges, weights, width, low_bits, step, region, following, nodes, refused
-    )
+    left, count, clear = kernels.grow(edges, weights, width, low_bits, step, region, nodes, refused)
     if not clear:
         return _in_numpys_order(weights.reshape(4, height, width), step, min_size)
     parts = _scratch.get("parts", 3 * pixels, np.int32).reshape(pixels, 3)
@@ -126,13 +121,13 @@ def _costs(weights: Doubles) -> Doubles:
     return costs[:first]
 
 
-def _in_numpys_order(weights: Doubles, step: float, min_size: int) -> tuple[Indices, int]:
+def _in_numpys_order(weights: Doubles, step: float, min_size: int) -> tuple[Names, int]:
     """Segment in the order of NumPy's default sort, that of scikit-image, ties included."""
     costs = _costs(weights)
     pixel = np.arange(weights[0].size, dtype=np.int32).reshape(weights[0].shape)
     one = (pixel[:, :-1], pixel[:-1], pixel[:-1, :-1], pixel[:-1, 1:])
     two = (pixel[:, 1:], pixel[1:], pixel[1:, 1:], pixel[1:, :-1])
-    parent = np.arange(pixel.size, dtype=np.int32)
+    parent = np.arange(pixel.size, dtype=np.uint32)
     count = kernels.one_by_one(
         np.argsort(costs),
         costs,

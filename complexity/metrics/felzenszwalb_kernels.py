@@ -12,6 +12,8 @@ from complexity.compiling import compiled
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int32]
+#: Indices without sign: of signed ones Numba asks each time whether they are negative.
+Names = NDArray[np.uint32]
 Keys = NDArray[np.uint64]
 
 
@@ -111,7 +113,7 @@ def weigh(
 
 
 @compiled
-def name_of(parent: Indices, pixel: Any) -> Any:
+def name_of(parent: Any, pixel: Any) -> Any:
     """Find the pixel that names a region, and shorten the way to it."""
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
@@ -168,17 +170,14 @@ def grow(
     width: int,
     low_bits: int,
     step: float,
-    region: Indices,
-    following: Indices,
+    region: Names,
     nodes: Indices,
     refused: Indices,
 ) -> tuple[int, int, bool]:
     """Merge regions along rising edges; `refused` takes up those between regions left apart.
 
-    Every pixel holds its region's name, which is a pixel of it, at all times, and is renamed
-    when the smaller of two regions joins the larger: finding it is one look, which pays.
-    ``following`` is a ring through a region's pixels; ``nodes`` has, at its name, its size
-    and threshold.
+    ``region`` leads from a pixel to its region's name, which is a pixel of it: in steps at
+    first, in one when this returns. ``nodes`` has, at the name, size and threshold.
 
     Returns how many edges were refused, the number of regions, and whether the order among
     equal weights cannot matter.
@@ -187,50 +186,48 @@ def grow(
     mask = np.uint64((1 << low_bits) - 1)
     values = edges.view(np.float64)  # a weight but for its last bits
     slack = 2.0 ** (low_bits - 51)
-    ahead = np.array((1, width, width + 1, width - 1))
+    ahead = np.array((1, width, width + 1, width - 1), dtype=np.uint32)
     limits = nodes.view(np.float32)
     for pixel in range(len(region)):
-        region[pixel] = following[pixel] = pixel
+        region[pixel] = pixel
         nodes[pixel, 0] = 1
         limits[pixel, 1] = step
     count, regions, clear = 0, len(region), True
     before = risky = ~np.uint64(0)
-    place = np.empty(64, dtype=np.int32)
+    place = np.empty(64, dtype=np.uint32)
     ones, twos = place.copy(), place.copy()
     for start in range(0, len(edges), 64):
         # First without branches: most edges are inside a region.
         m = 0
         for i in range(start, min(start + 64, len(edges))):
-            edge = np.int64(edges[i] & mask)
-            one = edge >> 2
-            two = one + ahead[edge & 3]
-            place[m], ones[m], twos[m] = i, one, two
-            m += region[one] != region[two]
+            edge = edges[i] & mask
+            one = edge >> np.uint64(2)
+            two = one + ahead[edge & np.uint64(3)]
+            a, b = region[region[one]], region[region[two]]
+            region[one], region[two] = a, b
+            place[m], ones[m], twos[m] = i, a, b
+            m += a != b
         for j in range(m):
             i = place[j]
-            a, b = region[ones[j]], region[twos[j]]
+            a, b = name_of(region, ones[j]), name_of(region, twos[j])
             if a == b:
                 continue
             if edges[i] >> drop == risky:
                 clear = False
             value = values[i]
             if value < min(limits[a, 1], limits[b, 1]):
-                if nodes[a, 0] < nodes[b, 0]:
-                    a, b = b, a
-                pixel = b
-                while True:
-                    region[pixel] = a
-                    pixel = following[pixel]
-                    if pixel == b:
-                        break
-                following[a], following[b] = following[b], following[a]
-                nodes[a, 0] += nodes[b, 0]
+                x, y = nodes[a, 0], nodes[b, 0]
+                swap = (a ^ b) & np.uint32(-np.int32(x < y))  # a branch would be guessed wrong
+                a ^= swap
+                b ^= swap
+                region[b] = a
+                nodes[a, 0] = x + y
                 regions -= 1
-                more = step / nodes[a, 0]
+                more = step / (x + y)
                 limit = np.float32(value * (1 - slack) + more)
                 if limit != np.float32(value * (1 + slack) + more):
-                    edge = np.int64(edges[i] & mask)
-                    limit = np.float32(weights[edge & 3, edge >> 2] + more)
+                    edge = edges[i] & mask
+                    limit = np.float32(weights[edge & np.uint64(3), edge >> np.uint64(2)] + more)
                 limits[a, 1] = limit
                 if limit <= value:
                     risky = edges[i] >> drop
@@ -240,6 +237,8 @@ def grow(
                 refused[count] = i
                 count += 1
             before = edges[i] >> drop
+    for pixel in range(len(region)):
+        region[pixel] = name_of(region, pixel)
     return count, regions, clear
 
 
@@ -251,7 +250,7 @@ def absorb(
     width: int,
     low_bits: int,
     min_size: int,
-    region: Indices,
+    region: Names,
     nodes: Indices,
     parts: Indices,
     rank: Indices,
@@ -372,7 +371,7 @@ def one_by_one(
     two: Indices,
     step: float,
     min_size: int,
-    parent: Indices,
+    parent: Names,
 ) -> int:
     """Both passes, over edges in the given order; the number of regions."""
     regions = len(parent)
@@ -399,7 +398,7 @@ def one_by_one(
 
 
 @compiled
-def number(parent: Indices, labels: Indices) -> int:
+def number(parent: Any, labels: Indices) -> int:
     """Give components numbers in the order of their first pixels."""
     names = np.full(len(parent), -1, dtype=np.int32)
     count = 0
