@@ -75,40 +75,63 @@ def weigh(
     place_y: Indices,
     place_x: Indices,
     weights: Doubles,
-    keys: Keys,
-    low_bits: int,
-) -> int:
+) -> None:
     """Smooth, and weigh the edges from each pixel to the right, down, down right, down left.
 
-    Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``. Returns
-    the number of edges.
+    Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``.
     """
     height, width = rows.shape[0], rows.shape[1] // 3
-    drop = np.uint64(low_bits)
     down = np.empty(3 * width)
     padded = np.empty((3, len(place_x)))
     planes = np.empty((2, 3, width))
-    bits = weights.view(np.uint64)
-    filled = 0
     smooth_row(rows, 0, factor, kernel, place_y, place_x, down, padded, planes[0])
     for y in range(height):
         start = y * width
         here, below = planes[y % 2], planes[(y + 1) % 2]
         distances(here[:, 1:], here[:, : width - 1], weights[0, start : start + width - 1])
-        directions = 1
         if y + 1 < height:
-            directions = 4
             smooth_row(rows, y + 1, factor, kernel, place_y, place_x, down, padded, below)
             distances(below, here, weights[1, start : start + width])
             distances(below[:, 1:], here[:, : width - 1], weights[2, start : start + width - 1])
             distances(below[:, : width - 1], here[:, 1:], weights[3, start + 1 : start + width])
-        for d in range(directions):
-            first, last = (1 if d == 3 else 0), (width if d in (1, 3) else width - 1)
-            row, out = bits[d, start + first : start + last], keys[filled:]
-            edge = np.uint64(4 * (start + first) + d)
-            for x in range(last - first):
-                out[x] = (row[x] >> drop << drop) | (edge + np.uint64(4 * x))
-            filled += last - first
+
+
+@compiled
+def gather(
+    weights: Doubles, width: int, low_bits: int, least: np.uint64, below: np.uint64, region: Names, out: Keys
+) -> int:
+    """List edges between regions as sort keys: the leading bits of the weight, then the edge.
+
+    Only those with a weight of at least `least` and under `below`, both as the bits of a
+    double, and, unless `least` is 0, whose ends have different names in ``region``. Returns how
+    many there are.
+    """
+    pixels = weights.shape[1]
+    height = pixels // width
+    drop = np.uint64(low_bits)
+    bits = weights.view(np.uint64)
+    wanted = np.empty(width, dtype=np.uint8)
+    made = np.empty(width, dtype=np.uint64)
+    filled = 0
+    for y in range(height):
+        for d in range(4 if y + 1 < height else 1):
+            first = y * width + (1 if d == 3 else 0)
+            n = width if d == 1 else width - 1
+            row, edge = bits[d, first : first + n], np.uint64(4 * first + d)
+            one, two = region[first:], region[first + (1, width, width + 1, width - 1)[d] :]
+            # By parts, so that all but the last is done for many edges at once.
+            for x in range(n):
+                made[x] = (row[x] >> drop << drop) | (edge + np.uint64(4 * x))
+            if least == 0:
+                for x in range(n):
+                    wanted[x] = row[x] < below
+            else:
+                for x in range(n):
+                    inside = np.uint8(row[x] >= least) & np.uint8(row[x] < below)
+                    wanted[x] = inside & np.uint8(one[x] != two[x])
+            for x in range(n):
+                out[filled] = made[x]
+                filled += wanted[x]
     return filled
 
 
@@ -173,14 +196,17 @@ def grow(
     region: Names,
     nodes: Indices,
     refused: Indices,
+    first: int,
 ) -> tuple[int, int, bool]:
     """Merge regions along rising edges; `refused` takes up those between regions left apart.
+
+    `first` edges came before: if none, every pixel is a region; others are counted on from there.
 
     ``region`` leads from a pixel to its region's name, which is a pixel of it: in steps at
     first, in one when this returns. ``nodes`` has, at the name, size and threshold.
 
-    Returns how many edges were refused, the number of regions, and whether the order among
-    equal weights cannot matter.
+    Returns how many edges were refused, how many regions disappeared, and whether the order
+    among equal weights cannot matter.
     """
     drop = np.uint64(low_bits)
     mask = np.uint64((1 << low_bits) - 1)
@@ -188,11 +214,12 @@ def grow(
     slack = 2.0 ** (low_bits - 51)
     ahead = np.array((1, width, width + 1, width - 1), dtype=np.uint32)
     limits = nodes.view(np.float32)
-    for pixel in range(len(region)):
-        region[pixel] = pixel
-        nodes[pixel, 0] = 1
-        limits[pixel, 1] = step
-    count, regions, clear = 0, len(region), True
+    if first == 0:
+        for pixel in range(len(region)):
+            region[pixel] = pixel
+            nodes[pixel, 0] = 1
+            limits[pixel, 1] = step
+    count, gone, clear = 0, 0, True
     before = risky = ~np.uint64(0)
     place = np.empty(64, dtype=np.uint32)
     ones, twos = place.copy(), place.copy()
@@ -222,7 +249,7 @@ def grow(
                 b ^= swap
                 region[b] = a
                 nodes[a, 0] = x + y
-                regions -= 1
+                gone += 1
                 more = step / (x + y)
                 limit = np.float32(value * (1 - slack) + more)
                 if limit != np.float32(value * (1 + slack) + more):
@@ -234,12 +261,15 @@ def grow(
                     if before == risky:
                         clear = False
             else:
-                refused[count] = i
+                refused[count] = first + i
                 count += 1
             before = edges[i] >> drop
     for pixel in range(len(region)):
-        region[pixel] = name_of(region, pixel)
-    return count, regions, clear
+        a = region[region[pixel]]  # nearly always the name
+        if region[a] != a:
+            a = name_of(region, a)
+        region[pixel] = a
+    return count, gone, clear
 
 
 @compiled
