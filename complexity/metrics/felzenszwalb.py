@@ -109,19 +109,22 @@ def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -
         done, left, count = end, left + more, count - gone
     edges = keys[:done]
     parts = _scratch.get("parts", 3 * pixels, np.int32).reshape(pixels, 3)
-    grown, sizes = region.copy(), nodes.copy()
+    # Copies, to begin again from if the order of ties turns out to matter.
+    grown = _scratch.get("grown", pixels, np.uint32)
+    sizes = _scratch.get("sizes", 2 * pixels, np.int32).reshape(pixels, 2)
+    again = _scratch.get("again", left, np.int32)
+    grown[...], sizes[...], again[...] = region, nodes, refused[:left]
     setting = (weights, width, low_bits, min_size)
     nothing = np.empty(0, dtype=np.int32)
-    # A copy of `refused`, which is cut down and put in order.
     found, clear = kernels.absorb(
-        refused[:left].copy(), edges, *setting, region, nodes, parts, nothing, count
+        refused[:left], edges, *setting, region, nodes, parts, nothing, count
     )
     if clear:
         return region, found
     order = np.argsort(_costs(weights.reshape(4, height, width)))
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    found, _ = kernels.absorb(refused[:left], edges, *setting, grown, sizes, parts, rank, count)
+    found, _ = kernels.absorb(again, edges, *setting, grown, sizes, parts, rank, count)
     return grown, found
 
 
@@ -132,8 +135,8 @@ def _bounds(weights: Doubles, low_bits: int) -> list[np.uint64]:
     region by then. Any cuts give the same regions; these suit photographs. ``weights`` are those
     of the edges to the right, shape (h, w).
     """
-    some = weights[::5, :-1:7].ravel()
-    if len(some) < 500:
+    some = weights[::7, :-1:11].ravel()
+    if len(some) < 300:
         return [np.uint64(0), np.uint64(_ENDLESS)]
     zeros = np.count_nonzero(some == 0)
     at = [int(zeros + share * (len(some) - zeros)) for share in CUTS if zeros < len(some)]

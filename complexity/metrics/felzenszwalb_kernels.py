@@ -18,52 +18,73 @@ Keys = NDArray[np.uint64]
 
 
 @compiled
-def smooth_row(
-    rows: NDArray[Any],
-    y: int,
-    factor: float,
-    kernel: Doubles,
-    place_y: Indices,
-    place_x: Indices,
-    down: Doubles,
-    padded: Doubles,
-    out: Doubles,
-) -> None:
-    """Smooth one row into planes, shape (3, w), as SciPy does: down, then across."""
-    radius = len(kernel) - 1
-    n = out.shape[1]
-    middle = rows[y]
-    for i in range(3 * n):
-        down[i] = middle[i] * factor * kernel[0]
-    for step in range(radius, 0, -1):
-        above, below = rows[place_y[radius + y - step]], rows[place_y[radius + y + step]]
-        part = kernel[step]
-        for i in range(3 * n):
-            down[i] += (above[i] * factor + below[i] * factor) * part
-    for x in range(n):
-        for c in range(3):
-            padded[c, radius + x] = down[3 * x + c]
-    for i in range(radius):
-        j = n + 2 * radius - 1 - i
-        for c in range(3):
-            padded[c, i] = padded[c, radius + place_x[i]]
-            padded[c, j] = padded[c, radius + place_x[j]]
-    for c in range(3):
-        line, plane = out[c], padded[c]
-        for x in range(n):
-            line[x] = plane[radius + x] * kernel[0]
-        for step in range(radius, 0, -1):
-            left, right = plane[radius - step :], plane[radius + step :]
-            part = kernel[step]
-            for x in range(n):
-                line[x] += (left[x] + right[x]) * part
+def split_row(row: NDArray[Any], factor: float, planes: Doubles) -> None:
+    """Split a row of colours into planes, shape (3, w), times a factor."""
+    red, green, blue = planes[0], planes[1], planes[2]
+    for x in range(len(red)):
+        red[x] = row[3 * x] * factor
+        green[x] = row[3 * x + 1] * factor
+        blue[x] = row[3 * x + 2] * factor
 
 
 @compiled
-def distances(one: Doubles, two: Doubles, out: Doubles) -> None:
-    """Euclidean distances of colours, planes of shape (3, n)."""
+def fold(
+    middle: Doubles, one: Doubles, two: Doubles, kernel: Doubles, step: int, out: Doubles
+) -> None:
+    """Add to a sum what lies `step` to either side; the first step, the widest, begins it."""
+    part = kernel[step]
+    if step == len(kernel) - 1:
+        centre = kernel[0]
+        for x in range(len(out)):
+            out[x] = middle[x] * centre + (one[x] + two[x]) * part
+    else:
+        for x in range(len(out)):
+            out[x] += (one[x] + two[x]) * part
+
+
+@compiled
+def smooth_row(
+    ring: Doubles,
+    y: int,
+    kernel: Doubles,
+    place_y: Indices,
+    place_x: Indices,
+    padded: Doubles,
+    out: Doubles,
+) -> None:
+    """Smooth one row into planes, shape (3, w), as SciPy does: down, then across.
+
+    ``ring`` has the rows at hand, row i at place i modulo its length.
+    """
+    radius = len(kernel) - 1
+    n = out.shape[1]
+    for c in range(3):
+        middle, plane, line = ring[y % len(ring), c], padded[c], out[c]
+        inner = plane[radius : radius + n]
+        if radius == 0:
+            for x in range(n):
+                line[x] = middle[x] * kernel[0] * kernel[0]
+            continue
+        for step in range(radius, 0, -1):
+            above = ring[place_y[radius + y - step] % len(ring), c]
+            below = ring[place_y[radius + y + step] % len(ring), c]
+            fold(middle, above, below, kernel, step, inner)
+        for i in range(radius):
+            j = n + 2 * radius - 1 - i
+            plane[i] = plane[radius + place_x[i]]
+            plane[j] = plane[radius + place_x[j]]
+        for step in range(radius, 0, -1):
+            fold(inner, plane[radius - step :], plane[radius + step :], kernel, step, line)
+
+
+@compiled
+def distances(one: Doubles, from_one: int, two: Doubles, from_two: int, out: Doubles) -> None:
+    """Euclidean distances of colours, planes of shape (3, n), each from a place on."""
+    # Cut by lines: of a cut plane Numba forgets that its lines have no gaps.
+    r1, g1, b1 = one[0, from_one:], one[1, from_one:], one[2, from_one:]
+    r2, g2, b2 = two[0, from_two:], two[1, from_two:], two[2, from_two:]
     for x in range(len(out)):
-        a, b, c = one[0, x] - two[0, x], one[1, x] - two[1, x], one[2, x] - two[2, x]
+        a, b, c = r1[x] - r2[x], g1[x] - g2[x], b1[x] - b2[x]
         out[x] = math.sqrt(a * a + b * b + c * c)
 
 
@@ -81,19 +102,25 @@ def weigh(
     Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``.
     """
     height, width = rows.shape[0], rows.shape[1] // 3
-    down = np.empty(3 * width)
+    radius = len(kernel) - 1
+    ring = np.empty((2 * radius + 1, 3, width))
     padded = np.empty((3, len(place_x)))
     planes = np.empty((2, 3, width))
-    smooth_row(rows, 0, factor, kernel, place_y, place_x, down, padded, planes[0])
+    for y in range(min(radius + 1, height)):
+        split_row(rows[y], factor, ring[y])
+    smooth_row(ring, 0, kernel, place_y, place_x, padded, planes[0])
     for y in range(height):
         start = y * width
         here, below = planes[y % 2], planes[(y + 1) % 2]
-        distances(here[:, 1:], here[:, : width - 1], weights[0, start : start + width - 1])
+        distances(here, 1, here, 0, weights[0, start : start + width - 1])
         if y + 1 < height:
-            smooth_row(rows, y + 1, factor, kernel, place_y, place_x, down, padded, below)
-            distances(below, here, weights[1, start : start + width])
-            distances(below[:, 1:], here[:, : width - 1], weights[2, start : start + width - 1])
-            distances(below[:, : width - 1], here[:, 1:], weights[3, start + 1 : start + width])
+            last = y + 1 + radius
+            if last < height:
+                split_row(rows[last], factor, ring[last % len(ring)])
+            smooth_row(ring, y + 1, kernel, place_y, place_x, padded, below)
+            distances(below, 0, here, 0, weights[1, start : start + width])
+            distances(below, 1, here, 0, weights[2, start : start + width - 1])
+            distances(below, 0, here, 1, weights[3, start + 1 : start + width])
 
 
 @compiled
