@@ -11,6 +11,8 @@ The label maps are those of ``skimage.segmentation.felzenszwalb``, because
 * the weights are the same doubles: the same operations in the same order;
 * edges of different weights are taken in the same order: they are sorted by the first 44 bits
   of the double, then where these agree by the double itself;
+* edges whose ends are in one region change nothing: they are taken up in a few lots of rising
+  weight, and those inside a region by then are never sorted;
 * the order among equal weights does not matter in the first pass. What is made at weight w
   has a threshold above w, so all components with a threshold above w that edges of weight w
   connect become one, in whatever order; the others stay as they are. (Where rounding the

@@ -125,7 +125,13 @@ def weigh(
 
 @compiled
 def gather(
-    weights: Doubles, width: int, low_bits: int, least: np.uint64, below: np.uint64, region: Names, out: Keys
+    weights: Doubles,
+    width: int,
+    low_bits: int,
+    least: np.uint64,
+    below: np.uint64,
+    region: Names,
+    out: Keys,
 ) -> int:
     """List edges between regions as sort keys: the leading bits of the weight, then the edge.
 

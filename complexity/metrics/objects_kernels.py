@@ -206,23 +206,24 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
             n += same[x] != 0
         start = y * width
         for i in range(n):
-            pixel, found = start + place[i], same[place[i]]
+            at, found = np.uint64(start + place[i]), same[place[i]]
+            above = at - np.uint64(width)
             if found & 2:  # the others touch this one
-                parent[pixel] = _root(parent, pixel - width)
+                parent[at] = _root(parent, above)
             else:
                 if found & 1:
-                    root = _root(parent, pixel - 1)
+                    root = _root(parent, at - np.uint64(1))
                 elif found & 4:
-                    root = _root(parent, pixel - width - 1)
+                    root = _root(parent, above - np.uint64(1))
                 else:
-                    root = _root(parent, pixel - width + 1)
+                    root = _root(parent, above + np.uint64(1))
                 if found & 8:
-                    other = _root(parent, pixel - width + 1)
+                    other = _root(parent, above + np.uint64(1))
                     if other < root:
                         parent[root], root = other, other
                     else:
                         parent[other] = root
-                parent[pixel] = root
+                parent[at] = root
     for pixel in range(height * width):
         sizes[pixel] = 0
     for pixel in range(height * width):
@@ -275,6 +276,7 @@ def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big:
     # What leaves a row of pixels right, down, down right, and from the next one down left.
     steps = np.empty((5, width), dtype=np.float32)
     drop = np.zeros((5, width + 1), dtype=np.uint8)
+    made = np.empty(width, dtype=np.uint32)
     filled = 0
     _steps(lab, 0, 0, 1, steps[4])
     for y in range(height):
@@ -319,9 +321,12 @@ def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big:
             n = width if way == 1 else width - 1
             for x in range(n):
                 lost[x] |= (mine[x] == other[x]) | (one[x] & two[x])
+            # By parts, so that all but the last is done for many edges at once.
             for x in range(n):
                 level = np.uint32((bits[x] >> 16) - ((127 - 9) << 7))
-                keys[filled] = level << np.uint32(20) | np.uint32(4 * (first + x) + way)
+                made[x] = level << np.uint32(20) | np.uint32(4 * (first + x) + way)
+            for x in range(n):
+                keys[filled] = made[x]
                 filled += 1 - lost[x]
     return filled
 
@@ -367,7 +372,9 @@ def number(parent: Array, labels: Array) -> int:
     names = np.full(len(parent), -1, dtype=np.int32)
     count = 0
     for pixel in range(len(parent)):
-        name = _root(parent, pixel)
+        name = parent[parent[pixel]]  # nearly always
+        if parent[name] != name:
+            name = _root(parent, name)
         if names[name] < 0:
             names[name] = count
             count += 1
