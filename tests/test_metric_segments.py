@@ -143,6 +143,28 @@ def test_one_by_one_agrees_with_the_fast_way() -> None:
         np.testing.assert_array_equal(labels.reshape(height, width), expected)
 
 
+@pytest.mark.parametrize("cuts", [(), (0.0,), (0.01, 0.3, 0.31, 0.99)])
+def test_it_does_not_matter_where_the_edges_are_cut_into_lots(
+    cuts: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "CUTS", cuts)
+    rng = np.random.default_rng(8)
+    blocks = rng.integers(0, 5, (15, 20, 3)).astype(np.uint8).repeat(10, axis=0) * 50
+    few = in_gray(rng.integers(0, 3, (150, 200)) * 9)
+    for image in (next(photographs()), blocks.repeat(10, axis=1), few):
+        same(np.ascontiguousarray(image), **SETTING)
+        same(np.ascontiguousarray(image), scale=100.0, sigma=0.0, min_size=12)
+
+
+def test_weights_of_zero_are_a_lot_of_their_own() -> None:
+    weights = np.zeros((150, 200))
+    weights[:, ::2] = np.linspace(0.1, 1, 150)[:, None]
+    bounds = own._bounds(weights, 20)
+    assert bounds[:2] == [0, 1] and len(bounds) == 5
+    assert all(int(bound) % (1 << 20) == 0 for bound in bounds[2:-1])
+    assert len(own._bounds(np.zeros((150, 200)), 20)) == 3  # all 0
+
+
 def test_two_halves_are_two_regions() -> None:
     image = np.zeros((40, 60, 3), dtype=np.uint8)
     image[:, 30:] = 255

@@ -12,56 +12,79 @@ from complexity.compiling import compiled
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int32]
+#: Indices without sign: of signed ones Numba asks each time whether they are negative.
+Names = NDArray[np.uint32]
 Keys = NDArray[np.uint64]
 
 
 @compiled
-def smooth_row(
-    rows: NDArray[Any],
-    y: int,
-    factor: float,
-    kernel: Doubles,
-    place_y: Indices,
-    place_x: Indices,
-    down: Doubles,
-    padded: Doubles,
-    out: Doubles,
-) -> None:
-    """Smooth one row into planes, shape (3, w), as SciPy does: down, then across."""
-    radius = len(kernel) - 1
-    n = out.shape[1]
-    middle = rows[y]
-    for i in range(3 * n):
-        down[i] = middle[i] * factor * kernel[0]
-    for step in range(radius, 0, -1):
-        above, below = rows[place_y[radius + y - step]], rows[place_y[radius + y + step]]
-        part = kernel[step]
-        for i in range(3 * n):
-            down[i] += (above[i] * factor + below[i] * factor) * part
-    for x in range(n):
-        for c in range(3):
-            padded[c, radius + x] = down[3 * x + c]
-    for i in range(radius):
-        j = n + 2 * radius - 1 - i
-        for c in range(3):
-            padded[c, i] = padded[c, radius + place_x[i]]
-            padded[c, j] = padded[c, radius + place_x[j]]
-    for c in range(3):
-        line, plane = out[c], padded[c]
-        for x in range(n):
-            line[x] = plane[radius + x] * kernel[0]
-        for step in range(radius, 0, -1):
-            left, right = plane[radius - step :], plane[radius + step :]
-            part = kernel[step]
-            for x in range(n):
-                line[x] += (left[x] + right[x]) * part
+def split_row(row: NDArray[Any], factor: float, planes: Doubles) -> None:
+    """Split a row of colours into planes, shape (3, w), times a factor."""
+    red, green, blue = planes[0], planes[1], planes[2]
+    for x in range(len(red)):
+        red[x] = row[3 * x] * factor
+        green[x] = row[3 * x + 1] * factor
+        blue[x] = row[3 * x + 2] * factor
 
 
 @compiled
-def distances(one: Doubles, two: Doubles, out: Doubles) -> None:
-    """Euclidean distances of colours, planes of shape (3, n)."""
+def fold(
+    middle: Doubles, one: Doubles, two: Doubles, kernel: Doubles, step: int, out: Doubles
+) -> None:
+    """Add to a sum what lies `step` to either side; the first step, the widest, begins it."""
+    part = kernel[step]
+    if step == len(kernel) - 1:
+        centre = kernel[0]
+        for x in range(len(out)):
+            out[x] = middle[x] * centre + (one[x] + two[x]) * part
+    else:
+        for x in range(len(out)):
+            out[x] += (one[x] + two[x]) * part
+
+
+@compiled
+def smooth_row(
+    ring: Doubles,
+    y: int,
+    kernel: Doubles,
+    place_y: Indices,
+    place_x: Indices,
+    padded: Doubles,
+    out: Doubles,
+) -> None:
+    """Smooth one row into planes, shape (3, w), as SciPy does: down, then across.
+
+    ``ring`` has the rows at hand, row i at place i modulo its length.
+    """
+    radius = len(kernel) - 1
+    n = out.shape[1]
+    for c in range(3):
+        middle, plane, line = ring[y % len(ring), c], padded[c], out[c]
+        inner = plane[radius : radius + n]
+        if radius == 0:
+            for x in range(n):
+                line[x] = middle[x] * kernel[0] * kernel[0]
+            continue
+        for step in range(radius, 0, -1):
+            above = ring[place_y[radius + y - step] % len(ring), c]
+            below = ring[place_y[radius + y + step] % len(ring), c]
+            fold(middle, above, below, kernel, step, inner)
+        for i in range(radius):
+            j = n + 2 * radius - 1 - i
+            plane[i] = plane[radius + place_x[i]]
+            plane[j] = plane[radius + place_x[j]]
+        for step in range(radius, 0, -1):
+            fold(inner, plane[radius - step :], plane[radius + step :], kernel, step, line)
+
+
+@compiled
+def distances(one: Doubles, from_one: int, two: Doubles, from_two: int, out: Doubles) -> None:
+    """Euclidean distances of colours, planes of shape (3, n), each from a place on."""
+    # Cut by lines: of a cut plane Numba forgets that its lines have no gaps.
+    r1, g1, b1 = one[0, from_one:], one[1, from_one:], one[2, from_one:]
+    r2, g2, b2 = two[0, from_two:], two[1, from_two:], two[2, from_two:]
     for x in range(len(out)):
-        a, b, c = one[0, x] - two[0, x], one[1, x] - two[1, x], one[2, x] - two[2, x]
+        a, b, c = r1[x] - r2[x], g1[x] - g2[x], b1[x] - b2[x]
         out[x] = math.sqrt(a * a + b * b + c * c)
 
 
@@ -73,45 +96,80 @@ def weigh(
     place_y: Indices,
     place_x: Indices,
     weights: Doubles,
-    keys: Keys,
-    low_bits: int,
-) -> int:
+) -> None:
     """Smooth, and weigh the edges from each pixel to the right, down, down right, down left.
 
-    Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``. Returns
-    the number of edges.
+    Edge 4 p + d leaves pixel p in direction d; its weight goes to ``weights[d, p]``.
     """
     height, width = rows.shape[0], rows.shape[1] // 3
-    drop = np.uint64(low_bits)
-    down = np.empty(3 * width)
+    radius = len(kernel) - 1
+    ring = np.empty((2 * radius + 1, 3, width))
     padded = np.empty((3, len(place_x)))
     planes = np.empty((2, 3, width))
-    bits = weights.view(np.uint64)
-    filled = 0
-    smooth_row(rows, 0, factor, kernel, place_y, place_x, down, padded, planes[0])
+    for y in range(min(radius + 1, height)):
+        split_row(rows[y], factor, ring[y])
+    smooth_row(ring, 0, kernel, place_y, place_x, padded, planes[0])
     for y in range(height):
         start = y * width
         here, below = planes[y % 2], planes[(y + 1) % 2]
-        distances(here[:, 1:], here[:, : width - 1], weights[0, start : start + width - 1])
-        directions = 1
+        distances(here, 1, here, 0, weights[0, start : start + width - 1])
         if y + 1 < height:
-            directions = 4
-            smooth_row(rows, y + 1, factor, kernel, place_y, place_x, down, padded, below)
-            distances(below, here, weights[1, start : start + width])
-            distances(below[:, 1:], here[:, : width - 1], weights[2, start : start + width - 1])
-            distances(below[:, : width - 1], here[:, 1:], weights[3, start + 1 : start + width])
-        for d in range(directions):
-            first, last = (1 if d == 3 else 0), (width if d in (1, 3) else width - 1)
-            row, out = bits[d, start + first : start + last], keys[filled:]
-            edge = np.uint64(4 * (start + first) + d)
-            for x in range(last - first):
-                out[x] = (row[x] >> drop << drop) | (edge + np.uint64(4 * x))
-            filled += last - first
+            last = y + 1 + radius
+            if last < height:
+                split_row(rows[last], factor, ring[last % len(ring)])
+            smooth_row(ring, y + 1, kernel, place_y, place_x, padded, below)
+            distances(below, 0, here, 0, weights[1, start : start + width])
+            distances(below, 1, here, 0, weights[2, start : start + width - 1])
+            distances(below, 0, here, 1, weights[3, start + 1 : start + width])
+
+
+@compiled
+def gather(
+    weights: Doubles,
+    width: int,
+    low_bits: int,
+    least: np.uint64,
+    below: np.uint64,
+    region: Names,
+    out: Keys,
+) -> int:
+    """List edges between regions as sort keys: the leading bits of the weight, then the edge.
+
+    Only those with a weight of at least `least` and under `below`, both as the bits of a
+    double, and, unless `least` is 0, whose ends have different names in ``region``. Returns how
+    many there are.
+    """
+    pixels = weights.shape[1]
+    height = pixels // width
+    drop = np.uint64(low_bits)
+    bits = weights.view(np.uint64)
+    wanted = np.empty(width, dtype=np.uint8)
+    made = np.empty(width, dtype=np.uint64)
+    filled = 0
+    for y in range(height):
+        for d in range(4 if y + 1 < height else 1):
+            first = y * width + (1 if d == 3 else 0)
+            n = width if d == 1 else width - 1
+            row, edge = bits[d, first : first + n], np.uint64(4 * first + d)
+            one, two = region[first:], region[first + (1, width, width + 1, width - 1)[d] :]
+            # By parts, so that all but the last is done for many edges at once.
+            for x in range(n):
+                made[x] = (row[x] >> drop << drop) | (edge + np.uint64(4 * x))
+            if least == 0:
+                for x in range(n):
+                    wanted[x] = row[x] < below
+            else:
+                for x in range(n):
+                    inside = np.uint8(row[x] >= least) & np.uint8(row[x] < below)
+                    wanted[x] = inside & np.uint8(one[x] != two[x])
+            for x in range(n):
+                out[filled] = made[x]
+                filled += wanted[x]
     return filled
 
 
 @compiled
-def name_of(parent: Indices, pixel: Any) -> Any:
+def name_of(parent: Any, pixel: Any) -> Any:
     """Find the pixel that names a region, and shorten the way to it."""
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
@@ -168,79 +226,83 @@ def grow(
     width: int,
     low_bits: int,
     step: float,
-    region: Indices,
-    following: Indices,
+    region: Names,
     nodes: Indices,
     refused: Indices,
+    first: int,
 ) -> tuple[int, int, bool]:
     """Merge regions along rising edges; `refused` takes up those between regions left apart.
 
-    Every pixel holds its region's name, which is a pixel of it, at all times, and is renamed
-    when the smaller of two regions joins the larger: finding it is one look, which pays.
-    ``following`` is a ring through a region's pixels; ``nodes`` has, at its name, its size
-    and threshold.
+    `first` edges came before: if none, every pixel is a region; others are counted on from there.
 
-    Returns how many edges were refused, the number of regions, and whether the order among
-    equal weights cannot matter.
+    ``region`` leads from a pixel to its region's name, which is a pixel of it: in steps at
+    first, in one when this returns. ``nodes`` has, at the name, size and threshold.
+
+    Returns how many edges were refused, how many regions disappeared, and whether the order
+    among equal weights cannot matter.
     """
     drop = np.uint64(low_bits)
     mask = np.uint64((1 << low_bits) - 1)
     values = edges.view(np.float64)  # a weight but for its last bits
     slack = 2.0 ** (low_bits - 51)
-    ahead = np.array((1, width, width + 1, width - 1))
+    ahead = np.array((1, width, width + 1, width - 1), dtype=np.uint32)
     limits = nodes.view(np.float32)
-    for pixel in range(len(region)):
-        region[pixel] = following[pixel] = pixel
-        nodes[pixel, 0] = 1
-        limits[pixel, 1] = step
-    count, regions, clear = 0, len(region), True
+    if first == 0:
+        for pixel in range(len(region)):
+            region[pixel] = pixel
+            nodes[pixel, 0] = 1
+            limits[pixel, 1] = step
+    count, gone, clear = 0, 0, True
     before = risky = ~np.uint64(0)
-    place = np.empty(64, dtype=np.int32)
+    place = np.empty(64, dtype=np.uint32)
     ones, twos = place.copy(), place.copy()
     for start in range(0, len(edges), 64):
         # First without branches: most edges are inside a region.
         m = 0
         for i in range(start, min(start + 64, len(edges))):
-            edge = np.int64(edges[i] & mask)
-            one = edge >> 2
-            two = one + ahead[edge & 3]
-            place[m], ones[m], twos[m] = i, one, two
-            m += region[one] != region[two]
+            edge = edges[i] & mask
+            one = edge >> np.uint64(2)
+            two = one + ahead[edge & np.uint64(3)]
+            a, b = region[region[one]], region[region[two]]
+            region[one], region[two] = a, b
+            place[m], ones[m], twos[m] = i, a, b
+            m += a != b
         for j in range(m):
             i = place[j]
-            a, b = region[ones[j]], region[twos[j]]
+            a, b = name_of(region, ones[j]), name_of(region, twos[j])
             if a == b:
                 continue
             if edges[i] >> drop == risky:
                 clear = False
             value = values[i]
             if value < min(limits[a, 1], limits[b, 1]):
-                if nodes[a, 0] < nodes[b, 0]:
-                    a, b = b, a
-                pixel = b
-                while True:
-                    region[pixel] = a
-                    pixel = following[pixel]
-                    if pixel == b:
-                        break
-                following[a], following[b] = following[b], following[a]
-                nodes[a, 0] += nodes[b, 0]
-                regions -= 1
-                more = step / nodes[a, 0]
+                x, y = nodes[a, 0], nodes[b, 0]
+                swap = (a ^ b) & np.uint32(-np.int32(x < y))  # a branch would be guessed wrong
+                a ^= swap
+                b ^= swap
+                region[b] = a
+                nodes[a, 0] = x + y
+                gone += 1
+                more = step / (x + y)
                 limit = np.float32(value * (1 - slack) + more)
                 if limit != np.float32(value * (1 + slack) + more):
-                    edge = np.int64(edges[i] & mask)
-                    limit = np.float32(weights[edge & 3, edge >> 2] + more)
+                    edge = edges[i] & mask
+                    limit = np.float32(weights[edge & np.uint64(3), edge >> np.uint64(2)] + more)
                 limits[a, 1] = limit
                 if limit <= value:
                     risky = edges[i] >> drop
                     if before == risky:
                         clear = False
             else:
-                refused[count] = i
+                refused[count] = first + i
                 count += 1
             before = edges[i] >> drop
-    return count, regions, clear
+    for pixel in range(len(region)):
+        a = region[region[pixel]]  # nearly always the name
+        if region[a] != a:
+            a = name_of(region, a)
+        region[pixel] = a
+    return count, gone, clear
 
 
 @compiled
@@ -251,7 +313,7 @@ def absorb(
     width: int,
     low_bits: int,
     min_size: int,
-    region: Indices,
+    region: Names,
     nodes: Indices,
     parts: Indices,
     rank: Indices,
@@ -372,7 +434,7 @@ def one_by_one(
     two: Indices,
     step: float,
     min_size: int,
-    parent: Indices,
+    parent: Names,
 ) -> int:
     """Both passes, over edges in the given order; the number of regions."""
     regions = len(parent)
@@ -399,7 +461,7 @@ def one_by_one(
 
 
 @compiled
-def number(parent: Indices, labels: Indices) -> int:
+def number(parent: Any, labels: Indices) -> int:
     """Give components numbers in the order of their first pixels."""
     names = np.full(len(parent), -1, dtype=np.int32)
     count = 0

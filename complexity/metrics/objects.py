@@ -103,8 +103,9 @@ def object_count(image: PreparedImage) -> float:
     planes = image.shared(rgb_planes) if noise <= NOISE else planes_of(_smooth(image.rgb, noise))
     planes = _sharp(planes)
     colours = _lab(planes)
-    labels, means = merge(superpixels(planes, colours), colours)
-    return float(np.count_nonzero(~is_ground(labels, means, colours)))
+    labels = superpixels(planes, colours)
+    merged, means = _merged(labels, colours)
+    return float(np.count_nonzero(~_is_ground(merged[_frame(labels)], means, colours)))
 
 
 def noise_level(gray: NDArray[np.uint8]) -> float:
@@ -170,13 +171,13 @@ def superpixels(planes: Bytes, colours: Floats) -> Labels:
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height} x {width} pixels are too many for superpixels")
     pixels = height * width
-    parent, sizes = (_scratch.get(name, pixels, np.int32) for name in ("parent", "sizes"))
+    parent, sizes = (_scratch.get(name, pixels, np.uint32) for name in ("parent", "sizes"))
     large = _scratch.get("large", pixels, np.uint8)
     keys = _scratch.get("keys", 4 * pixels, np.uint32)
     kernels.flat_zones(planes, parent, sizes)
     edges = keys[: kernels.weigh(colours, parent, sizes, MIN_SIZE, keys, large)]
     edges.sort()
-    kernels.absorb(edges, width, MIN_SIZE, parent, sizes, large)
+    kernels.absorb(edges, width, MIN_SIZE, parent, sizes)
     labels = np.empty((height, width), dtype=np.int32)
     kernels.number(parent, labels.reshape(-1))
     return labels
@@ -199,18 +200,24 @@ def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]
     means : ndarray of float64, shape (n, 3)
         Their mean colours.
     """
+    merged, means = _merged(labels, colours)
+    return merged[labels], means
+
+
+def _merged(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]:
+    """Give each region its label after merging, and the merged regions' mean colours."""
     from complexity.metrics import objects_kernels as kernels
 
-    pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.int32)
+    pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.uint32)
     pairs = pairs[: kernels.borders(labels, pairs)]
     sums = np.zeros((int(labels.max()) + 1, 4))
     kernels.add_up(labels, colours, sums)
-    parent = np.arange(len(sums), dtype=np.int32)
+    parent = np.arange(len(sums), dtype=np.uint32)
     kernels.merge_alike(pairs, sums, SAME_COLOUR, parent)
     merged = np.empty(len(sums), dtype=np.int32)
     kernels.number(parent, merged)
     left = sums[parent == np.arange(len(sums))]
-    return merged[labels], left[:, 1:] / left[:, :1]
+    return merged, left[:, 1:] / left[:, :1]
 
 
 def is_ground(labels: Labels, means: NDArray[np.float64], colours: Floats) -> NDArray[np.bool_]:
@@ -230,13 +237,18 @@ def is_ground(labels: Labels, means: NDArray[np.float64], colours: Floats) -> ND
     ndarray of bool, shape (n,)
         True for ground.
     """
+    return _is_ground(_frame(labels), means, colours)
+
+
+def _is_ground(on_frame: Labels, means: NDArray[np.float64], colours: Floats) -> NDArray[np.bool_]:
+    """Tell which regions are ground from the labels on the frame."""
     from complexity.metrics.objects_kernels import count_alike
 
-    held = np.bincount(_frame(labels), minlength=len(means))
-    on_frame = np.stack([_frame(plane) for plane in colours])
+    held = np.bincount(on_frame, minlength=len(means))
+    seen = np.stack([_frame(plane) for plane in colours])
     alike = np.empty(len(means), dtype=np.int64)
-    count_alike(means, on_frame, SAME_COLOUR, alike)
-    return np.asarray(np.maximum(held, alike) >= GROUND_SHARE * on_frame.shape[1])
+    count_alike(means, seen, SAME_COLOUR, alike)
+    return np.asarray(np.maximum(held, alike) >= GROUND_SHARE * seen.shape[1])
 
 
 def _frame(plane: NDArray[Any]) -> NDArray[Any]:

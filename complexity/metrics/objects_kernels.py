@@ -206,23 +206,24 @@ def flat_zones(planes: Array, parent: Array, sizes: Array) -> None:
             n += same[x] != 0
         start = y * width
         for i in range(n):
-            pixel, found = start + place[i], same[place[i]]
+            at, found = np.uint64(start + place[i]), same[place[i]]
+            above = at - np.uint64(width)
             if found & 2:  # the others touch this one
-                parent[pixel] = _root(parent, pixel - width)
+                parent[at] = _root(parent, above)
             else:
                 if found & 1:
-                    root = _root(parent, pixel - 1)
+                    root = _root(parent, at - np.uint64(1))
                 elif found & 4:
-                    root = _root(parent, pixel - width - 1)
+                    root = _root(parent, above - np.uint64(1))
                 else:
-                    root = _root(parent, pixel - width + 1)
+                    root = _root(parent, above + np.uint64(1))
                 if found & 8:
-                    other = _root(parent, pixel - width + 1)
+                    other = _root(parent, above + np.uint64(1))
                     if other < root:
                         parent[root], root = other, other
                     else:
                         parent[other] = root
-                parent[pixel] = root
+                parent[at] = root
     for pixel in range(height * width):
         sizes[pixel] = 0
     for pixel in range(height * width):
@@ -275,6 +276,7 @@ def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big:
     # What leaves a row of pixels right, down, down right, and from the next one down left.
     steps = np.empty((5, width), dtype=np.float32)
     drop = np.zeros((5, width + 1), dtype=np.uint8)
+    made = np.empty(width, dtype=np.uint32)
     filled = 0
     _steps(lab, 0, 0, 1, steps[4])
     for y in range(height):
@@ -314,39 +316,54 @@ def weigh(lab: Array, parent: Array, sizes: Array, least: int, keys: Array, big:
             first = y * width + (1 if way == 3 else 0)
             ahead = (1, width, width + 1, width - 1)[way]
             one, two = big[first:], big[first + ahead :]
+            mine, other = parent[first:], parent[first + ahead :]
             lost, bits = drop[way], steps[way].view(np.int32)
-            for x in range(width if way == 1 else width - 1):
+            n = width if way == 1 else width - 1
+            for x in range(n):
+                lost[x] |= (mine[x] == other[x]) | (one[x] & two[x])
+            # By parts, so that all but the last is done for many edges at once.
+            for x in range(n):
                 level = np.uint32((bits[x] >> 16) - ((127 - 9) << 7))
-                keys[filled] = level << np.uint32(20) | np.uint32(4 * (first + x) + way)
-                filled += 1 - (lost[x] | (one[x] & two[x]))
+                made[x] = level << np.uint32(20) | np.uint32(4 * (first + x) + way)
+            for x in range(n):
+                keys[filled] = made[x]
+                filled += 1 - lost[x]
     return filled
 
 
 @compiled
-def absorb(keys: Array, width: int, least: int, parent: Array, sizes: Array, big: Array) -> None:
-    """Along rising edges, merge zones of which one is small."""
-    ahead = np.array((1, width, width + 1, width - 1))
-    ones, twos = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
+def absorb(keys: Array, width: int, least: int, parent: Array, sizes: Array) -> None:
+    """Along rising edges, merge zones of which one is small.
+
+    Indices here are unsigned: of signed ones Numba asks each time whether they are negative.
+    """
+    ahead = np.array((1, width, width + 1, width - 1), dtype=np.uint32)
+    enough = np.uint32(least)
+    ones, twos = np.empty(64, dtype=np.uint32), np.empty(64, dtype=np.uint32)
     for start in range(0, len(keys), 64):
-        # First without branches: most edges are between large zones, or in one.
+        # First without branches: most edges are between large zones, or in one. Zones may have
+        # grown or been merged since; then the edge goes on and is looked at below.
         n = 0
         for i in range(start, min(start + 64, len(keys))):
-            edge = np.int64(keys[i] & np.uint32(0xFFFFF))
-            one = edge >> 2
-            two = one + ahead[edge & 3]
-            ones[n], twos[n] = one, two
-            n += (1 - (big[one] & big[two])) & (parent[one] != parent[two])
+            edge = keys[i] & np.uint32(0xFFFFF)
+            one = edge >> np.uint32(2)
+            two = one + ahead[edge & np.uint32(3)]
+            a, b = parent[parent[one]], parent[parent[two]]
+            parent[one], parent[two] = a, b
+            ones[n], twos[n] = a, b
+            n += (min(sizes[a], sizes[b]) < enough) & (a != b)
         for j in range(n):
-            a, b = _root(parent, ones[j]), _root(parent, twos[j])
-            if a == b:
+            a, b = parent[ones[j]], parent[twos[j]]
+            while (parent[a] != a) | (parent[b] != b):
+                a, b = parent[parent[a]], parent[parent[b]]
+            x, y = sizes[a], sizes[b]
+            if a == b or min(x, y) >= enough:
                 continue
-            if sizes[a] < sizes[b]:
-                a, b = b, a
-            if sizes[b] >= least:
-                big[ones[j]] = big[twos[j]] = 1
-                continue
+            swap = (a ^ b) & np.uint32(-np.int32(x < y))  # a branch would be guessed wrong
+            a ^= swap
+            b ^= swap
             parent[b] = a
-            sizes[a] += sizes[b]
+            sizes[a] = x + y
 
 
 @compiled
@@ -355,7 +372,9 @@ def number(parent: Array, labels: Array) -> int:
     names = np.full(len(parent), -1, dtype=np.int32)
     count = 0
     for pixel in range(len(parent)):
-        name = _root(parent, pixel)
+        name = parent[parent[pixel]]  # nearly always
+        if parent[name] != name:
+            name = _root(parent, name)
         if names[name] < 0:
             names[name] = count
             count += 1
@@ -404,7 +423,7 @@ def merge_alike(pairs: Array, sums: Array, nearest: float, parent: Array) -> Non
     """
     n = len(pairs)
     means = np.empty((len(sums), 3))
-    ones, twos = np.empty(n + 1, dtype=np.int32), np.empty(n + 1, dtype=np.int32)
+    ones, twos = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint32)
     while True:
         for i in range(len(sums)):
             for c in range(3):
