@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from complexity import image as policy
-from complexity.area import average, shares
+from complexity.area import average
 from complexity.image import prepare, prepare_array
 from complexity.metrics import clutter, compression
 from complexity.metrics.counting import paired_ring_power, ring_power
@@ -75,9 +75,22 @@ def test_averages_are_opencvs(seed: int, sides: tuple[int, int], by: float) -> N
         return  # not asked of it
     rgb = picture(seed, height, width)
     four = np.dstack([rgb, np.full((height, width), 7, dtype=np.uint8)])
-    out = np.empty((small[1], small[0], 3), dtype=np.uint8)
-    average(four.view(np.uint32)[..., 0], *shares(height, small[1]), *shares(width, small[0]), out)
+    out = average(four.view(np.uint32)[..., 0], *small)
     np.testing.assert_array_equal(out, cv2.resize(rgb, small, interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize("size", [(64, 48), (40, 56), (60, 44), (500, 8)])
+def test_averages_next_to_a_half_are_opencvs(size: tuple[int, int]) -> None:
+    # 4 pixels to 3, levels of 0 and 255: many averages lie on a half, or a rounding error off it.
+    width, height = size
+    y, x = np.indices((height, width))
+    for levels in ((y + x) % 2, x % 2, (y // 2 + x) % 2, picture(2, height, width)[..., 0] // 128):
+        rgb = np.repeat(levels[..., None].astype(np.uint8) * 255, 3, axis=2)
+        four = np.dstack([rgb, rgb[..., 0]])
+        small = (width * 3 // 4, height * 3 // 4)
+        out = average(four.view(np.uint32)[..., 0], *small)
+        expected = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("size", [(700, 500), (513, 40), (1024, 768), (1500, 3), (90, 600)])
