@@ -32,7 +32,7 @@ def compiled(function: Kernel) -> Kernel:
         return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
 
 
-def inlined(function: Kernel) -> Kernel:
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a part of kernels from a function that gives its type and its instructions.
 
     See Numba's ``intrinsic``; array arguments must be contiguous.
