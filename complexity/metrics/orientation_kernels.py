@@ -11,11 +11,8 @@ from complexity.compiling import compiled
 from complexity.metrics.clutter_kernels import RADIUS, covary, even_taps
 
 Array = NDArray[Any]
-
-
-@compiled
-def _row(plane: Array, y: int, zeros: Array) -> Array:
-    return plane[y] if 0 <= y < len(plane) else zeros
+#: Columns that `slide` works on at a time.
+STRIP = 512
 
 
 @compiled
@@ -42,39 +39,58 @@ def slide(plane: Array, terms: Array, base: float, radius: int, scale: Array, ou
         The result.
     """
     height, width = plane.shape
-    zeros = np.zeros(width, dtype=np.float32)
-    now, before = np.zeros((3, width)), np.zeros((3, width))
-    everything, far, near = np.zeros(width), np.empty(width), np.empty(width)
-    for y in range(-radius, height):
-        new, newer = _row(plane, y + radius - 1, zeros), _row(plane, y + radius, zeros)
-        old, older = _row(plane, y - radius - 1, zeros), _row(plane, y - radius - 2, zeros)
-        for x in range(width):
-            far[x] = np.float64(newer[x]) + np.float64(older[x])
-        for x in range(width):
-            near[x] = np.float64(new[x]) + np.float64(old[x])
-        for x in range(width):
-            everything[x] += np.float64(newer[x]) - np.float64(old[x])
-        for i in range(3):
-            _step(terms[i, 0], terms[i, 1], terms[i, 2], far, near, now[i], before[i])
-        if y >= 0:
-            w = terms[:, 3] * scale[y]
-            _mixed(base * scale[y], w[0], w[1], w[2], everything, now[0], now[1], now[2], out[y])
+    zeros, unused = np.zeros(STRIP, dtype=np.float32), np.empty(STRIP, dtype=np.float32)
+    for left in range(0, width, STRIP):
+        # Strip by strip, so that all sums stay close to the processor.
+        right = min(left + STRIP, width)
+        now, before = np.zeros(3 * STRIP), np.zeros(3 * STRIP)
+        ends = np.zeros(3 * STRIP)
+        for y in range(-radius, height):
+            _ends(
+                _row(plane, y + radius, left, right, zeros),
+                _row(plane, y + radius - 1, left, right, zeros),
+                _row(plane, y - radius - 1, left, right, zeros),
+                _row(plane, y - radius - 2, left, right, zeros),
+                ends,
+            )
+            factor = scale[max(y, 0)]
+            line = out[y, left:right] if y >= 0 else unused[: right - left]
+            _step(terms, base * factor, terms[:, 3] * factor, ends, now, before, line)
+            now, before = before, now
 
 
 @compiled
-def _step(p: float, q: float, r: float, far: Array, near: Array, now: Array, before: Array) -> None:
-    for x in range(len(now)):
-        value = now[x]
-        now[x] = p * value - before[x] + (q * far[x] - r * near[x])
-        before[x] = value
+def _row(plane: Array, y: int, left: int, right: int, zeros: Array) -> Array:
+    return plane[y, left:right] if 0 <= y < len(plane) else zeros[: right - left]
+
+
+# Arrays side by side in one, at distances that the compiler knows: else it would have to see at
+# each call that they do not overlap, and gives up at so many.
+@compiled
+def _ends(newer: Array, new: Array, old: Array, older: Array, ends: Array) -> None:
+    """Give newer + older, new + old, and bring the sum of all up to date."""
+    for x in range(len(newer)):
+        last = np.float64(old[x])
+        ends[x] = np.float64(newer[x]) + np.float64(older[x])
+        ends[STRIP + x] = np.float64(new[x]) + last
+        ends[2 * STRIP + x] += np.float64(newer[x]) - last
 
 
 @compiled
-def _mixed(
-    w: float, w1: float, w2: float, w3: float, s: Array, s1: Array, s2: Array, s3: Array, out: Array
+def _step(
+    terms: Array, base: float, weights: Array, ends: Array, now: Array, before: Array, out: Array
 ) -> None:
+    """Put what follows `now` into `before`, and the weighted sum into `out`."""
+    p1, q1, r1, w1 = terms[0, 0], terms[0, 1], terms[0, 2], weights[0]
+    p2, q2, r2, w2 = terms[1, 0], terms[1, 1], terms[1, 2], weights[1]
+    p3, q3, r3, w3 = terms[2, 0], terms[2, 1], terms[2, 2], weights[2]
     for x in range(len(out)):
-        out[x] = (w * s[x] + w1 * s1[x]) + (w2 * s2[x] + w3 * s3[x])
+        far, near = ends[x], ends[STRIP + x]
+        a = p1 * now[x] - before[x] + (q1 * far - r1 * near)
+        b = p2 * now[STRIP + x] - before[STRIP + x] + (q2 * far - r2 * near)
+        c = p3 * now[2 * STRIP + x] - before[2 * STRIP + x] + (q3 * far - r3 * near)
+        before[x], before[STRIP + x], before[2 * STRIP + x] = a, b, c
+        out[x] = (base * ends[2 * STRIP + x] + w1 * a) + (w2 * b + w3 * c)
 
 
 @compiled
