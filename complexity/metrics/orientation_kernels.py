@@ -13,6 +13,8 @@ from complexity.metrics.clutter_kernels import RADIUS, covary, even_taps
 Array = NDArray[Any]
 #: Columns that `slide` works on at a time.
 STRIP = 512
+#: How far the rows lie before the newest in the window, or after its end.
+REACH = (0, 1, 1, 2)
 
 
 @compiled
@@ -39,41 +41,41 @@ def slide(plane: Array, terms: Array, base: float, radius: int, scale: Array, ou
         The result.
     """
     height, width = plane.shape
-    zeros, unused = np.zeros(STRIP, dtype=np.float32), np.empty(STRIP, dtype=np.float32)
+    unused = np.empty(STRIP, dtype=np.float32)
+    flat = plane.reshape(-1)
     for left in range(0, width, STRIP):
         # Strip by strip, so that all sums stay close to the processor.
         right = min(left + STRIP, width)
         now, before = np.zeros(3 * STRIP), np.zeros(3 * STRIP)
         ends = np.zeros(3 * STRIP)
+        share, place = np.empty(4), np.empty(4, dtype=np.uint64)
         for y in range(-radius, height):
-            _ends(
-                _row(plane, y + radius, left, right, zeros),
-                _row(plane, y + radius - 1, left, right, zeros),
-                _row(plane, y - radius - 1, left, right, zeros),
-                _row(plane, y - radius - 2, left, right, zeros),
-                ends,
-            )
+            for i in range(4):
+                row = y + radius - REACH[i] - (2 * radius if i > 1 else 0)
+                there = 0 <= row < height
+                share[i] = 1.0 if there else 0.0
+                place[i] = row * width + left if there else left
+            _ends(flat, place, share, right - left, ends)
             factor = scale[max(y, 0)]
             line = out[y, left:right] if y >= 0 else unused[: right - left]
             _step(terms, base * factor, terms[:, 3] * factor, ends, now, before, line)
             now, before = before, now
 
 
-@compiled
-def _row(plane: Array, y: int, left: int, right: int, zeros: Array) -> Array:
-    return plane[y, left:right] if 0 <= y < len(plane) else zeros[: right - left]
-
-
 # Arrays side by side in one, at distances that the compiler knows: else it would have to see at
 # each call that they do not overlap, and gives up at so many.
 @compiled
-def _ends(newer: Array, new: Array, old: Array, older: Array, ends: Array) -> None:
-    """Give newer + older, new + old, and bring the sum of all up to date."""
-    for x in range(len(newer)):
-        last = np.float64(old[x])
-        ends[x] = np.float64(newer[x]) + np.float64(older[x])
-        ends[STRIP + x] = np.float64(new[x]) + last
-        ends[2 * STRIP + x] += np.float64(newer[x]) - last
+def _ends(flat: Array, place: Array, share: Array, n: int, ends: Array) -> None:
+    """Give newer + older, new + old, and bring the sum of all up to date; 0 for no row."""
+    p, q, r, s = place[0], place[1], place[2], place[3]
+    a, b, c, d = share[0], share[1], share[2], share[3]
+    for i in range(n):
+        x = np.uint64(i)
+        newer, new = np.float64(flat[p + x]) * a, np.float64(flat[q + x]) * b
+        old, older = np.float64(flat[r + x]) * c, np.float64(flat[s + x]) * d
+        ends[i] = newer + older
+        ends[STRIP + i] = new + old
+        ends[2 * STRIP + i] += newer - old
 
 
 @compiled
