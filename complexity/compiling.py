@@ -30,3 +30,13 @@ def compiled(function: Kernel) -> Kernel:
                 stacklevel=2,
             )
         return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a part of kernels from a function that gives its type and its instructions.
+
+    See Numba's ``intrinsic``; array arguments must be contiguous.
+    """
+    from numba.extending import intrinsic
+
+    return intrinsic(function)  # type: ignore[no-any-return]

@@ -336,7 +336,7 @@ def _shrunk_in_place(image: Image.Image) -> Pixels | None:
         return None
     import pyarrow
 
-    from complexity.area import average, shares
+    from complexity.area import average
 
     try:
         # Without a copy, thus not for images that Pillow keeps in several pieces.
@@ -346,10 +346,7 @@ def _shrunk_in_place(image: Image.Image) -> Pixels | None:
     raw = np.frombuffer(pixels.flatten().buffers()[1], dtype=np.uint32)
     if raw.size != image.width * image.height or sys.byteorder != "little":
         return None
-    small = np.empty((size[1], size[0], 3), dtype=np.uint8)
-    rows, columns = shares(image.height, size[1]), shares(image.width, size[0])
-    average(raw.reshape(image.height, image.width), *rows, *columns, small)
-    return small
+    return average(raw.reshape(image.height, image.width), *size)
 
 
 def _small_size(width: int, height: int) -> tuple[int, int]:

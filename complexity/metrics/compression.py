@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
+from complexity.metrics.scratch import Scratch
 from complexity.registry import metric
 
 QUALITY = 25
@@ -16,6 +17,8 @@ _SETTINGS = [
     *(cv2.IMWRITE_JPEG_QUALITY, QUALITY),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
 ]
+
+_scratch = Scratch()
 
 
 @metric(
@@ -60,7 +63,8 @@ def jpeg_bpp(image: PreparedImage) -> float:
 
 def _size(rgb: NDArray[np.uint8]) -> int:
     # OpenCV's encoder is the same library as Pillow's and is fed faster; it takes B, G, R.
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    bgr = _scratch.shaped("bgr", rgb.shape, np.uint8)
+    cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR, dst=bgr)
     return len(cv2.imencode(".jpg", bgr, _SETTINGS)[1])
 
 

@@ -24,40 +24,58 @@ def histogram(levels: Array) -> Any:
 
 
 @compiled
-def lab_histogram(planes: Array, levels: Array, matrix: Array, roots: Array, bits: int) -> Any:
+def linearised(levels: Array, curve: Array, out: Array) -> None:
+    """Give the linear value of 8-bit levels of sRGB, in whole 2040ths.
+
+    ``curve`` has the coefficients of a polynomial for levels from 11 on, the constant first, and
+    the slope below; `complexity.metrics.entropy.CURVE`.
+    """
+    a, b, c, d, e, f, foot = curve[0], curve[1], curve[2], curve[3], curve[4], curve[5], curve[6]
+    for i in range(len(out)):
+        v = np.float32(levels[i])
+        out[i] = ((((f * v + e) * v + d) * v + c) * v + b) * v + a
+        if v < np.float32(11):
+            out[i] = foot * v
+    for i in range(len(out)):
+        out[i] = np.rint(out[i])
+
+
+@compiled
+def _mixed(linear: Array, weights: Array, out: Array) -> None:
+    """Add up three rows times their weights in 4096ths, rounded; exact, as below 2 ** 24."""
+    red, green, blue = linear[0], linear[1], linear[2]
+    r, g, b = weights[0], weights[1], weights[2]
+    for i in range(len(out)):
+        total = (r * red[i] + g * green[i]) + (b * blue[i] + np.float32(2048))
+        # Unsigned, thus known not to count from the end of a table.
+        out[i] = np.uint32(np.int32(total * np.float32(1 / 4096)))
+
+
+@compiled
+def lab_histogram(planes: Array, curve: Array, matrix: Array, roots: Array, bits: int) -> Any:
     """Joint histogram of OpenCV's 8-bit Lab, of which the first `bits` bits a channel count.
 
-    ``planes`` are R, G and B, shape (3, h, w); ``levels``, ``matrix`` and ``roots`` the tables
-    that `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
+    ``planes`` are R, G and B, shape (3, h, w); ``curve``, ``matrix`` and ``roots`` are what
+    `complexity.metrics.entropy.lab_tables` explains. Length ``8 ** bits``, L* first.
     """
-    counts = np.zeros((2, 1 << (3 * bits)), dtype=np.int32)
+    # Four tables: with one, equal colours in a run would wait for each other.
+    counts = np.zeros((4, 1 << (3 * bits)), dtype=np.int32)
+    counts_0, counts_1, counts_2, counts_3 = counts[0], counts[1], counts[2], counts[3]
     width = planes.shape[2]
-    places = np.empty(width, dtype=np.int32)
-    linear, ratio = np.empty((3, width), dtype=np.int32), np.empty((3, width), dtype=np.uint32)
+    places = np.empty(width, dtype=np.uint32)
+    linear, ratio = np.empty((3, width), dtype=np.float32), np.empty((3, width), dtype=np.uint32)
     root = np.empty((3, width), dtype=np.int32)
-    red, green, blue = linear[0], linear[1], linear[2]
     one, two, three = root[0], root[1], root[2]
     light, colour = np.int32((1 << 14) - 1336934), np.int32((128 << 15) + (1 << 14))
-    drop, scale, half = np.int32(23 - bits), np.uint32(12), np.int32(2048)
+    drop = np.int32(23 - bits)
     first, second = np.int32(2 * bits), np.int32(bits)
+    fours = width // 4 * 4
     for y in range(planes.shape[1]):
         # Looking up and computing in loops of their own: the latter are done in rows.
         for c in range(3):
-            line, source = linear[c], planes[c, y]
-            for i in range(width):
-                line[i] = levels[source[i]]
+            linearised(planes[c, y], curve, linear[c])
         for c in range(3):
-            out, from_red, from_green, from_blue = (
-                ratio[c],
-                matrix[c, 0],
-                matrix[c, 1],
-                matrix[c, 2],
-            )
-            for i in range(width):
-                total = np.int32(np.int32(from_red * red[i]) + np.int32(from_green * green[i]))
-                total = np.int32(np.int32(total + half) + np.int32(from_blue * blue[i]))
-                # Unsigned, thus known not to count from the end of the table.
-                out[i] = np.uint32(total) >> scale
+            _mixed(linear, matrix[c], ratio[c])
         for c in range(3):
             line, place = root[c], ratio[c]
             for i in range(width):
@@ -69,8 +87,13 @@ def lab_histogram(planes: Array, levels: Array, matrix: Array, roots: Array, bit
             b = np.int32(np.int32(200) * np.int32(middle - three[i]))
             a, b = np.int32(a + colour) >> drop, np.int32(b + colour) >> drop
             places[i] = level << first | a << second | b
-        for i in range(width):
-            counts[i & 1, places[i]] += 1
+        for i in range(0, fours, 4):
+            counts_0[places[i]] += 1
+            counts_1[places[i + 1]] += 1
+            counts_2[places[i + 2]] += 1
+            counts_3[places[i + 3]] += 1
+        for i in range(fours, width):
+            counts_0[places[i]] += 1
     return counts.sum(axis=0)
 
 
@@ -166,18 +189,20 @@ def opponent_sums(planes: Array) -> tuple[int, int, int, int]:
 def sobel_sum(rows: Array, colours: int) -> Any:
     """Sum of the lengths of 3 x 3 Sobel gradients, mirrored borders.
 
-    ``rows`` has shape (h, w * colours): 8-bit levels, the colours of a pixel side by side.
+    ``rows`` has shape (h, w * colours): levels up to 4 * 255, the colours of a pixel side by side.
     """
     height, n = rows.shape
-    sums = np.zeros(n)
-    line = np.empty(n + 2 * colours, dtype=np.float32)
-    apart, smooth = np.empty((3, n), dtype=np.float32), np.empty((3, n), dtype=np.float32)
+    whole, sums = np.zeros(n), np.zeros(n, dtype=np.float32)
+    # 16 bits hold what levels up to 4 * 255 give, at most 4 times that.
+    line = np.empty(n + 2 * colours, dtype=np.int16)
+    apart, smooth = np.empty((3, n), dtype=np.int16), np.empty((3, n), dtype=np.int16)
     mirrored = colours if n > colours else 0
+    middle, right = line[colours:], line[2 * colours :]
     for y in range(-1, height + 1):
         # The row before the first is the second, that after the last the last but one.
         inside = min(1, height - 1) if y < 0 else y
         inside = max(height - 2, 0) if y == height else inside
-        source, middle, right = rows[inside], line[colours:], line[2 * colours :]
+        source = rows[inside]
         for x in range(n):
             middle[x] = source[x]
         for x in range(colours):
@@ -185,16 +210,64 @@ def sobel_sum(rows: Array, colours: int) -> Any:
             line[n + colours + x] = source[n - colours - mirrored + x]
         difference, mean = apart[y % 3], smooth[y % 3]
         for x in range(n):
-            difference[x] = right[x] - line[x]
-            mean[x] = line[x] + right[x] + np.float32(2) * middle[x]
+            difference[x] = np.int16(right[x] - line[x])
+            mean[x] = np.int16(np.int16(line[x] + right[x]) + np.int16(np.int16(2) * middle[x]))
         if y > 0:
-            first, second, third = apart[(y - 2) % 3], apart[(y - 1) % 3], apart[y % 3]
-            upper, lower = smooth[(y - 2) % 3], smooth[y % 3]
+            above, below = (y - 2) % 3, y % 3
+            _add_lengths(
+                *(apart[above], apart[(y - 1) % 3], apart[below], smooth[above], smooth[below]),
+                sums,
+            )
+        if y % 16 == 0 or y == height:  # few terms in 32 bits, so that no digits are lost
             for x in range(n):
-                a = first[x] + third[x] + np.float32(2) * second[x]
-                b = lower[x] - upper[x]
-                sums[x] += np.sqrt(a * a + b * b)
-    return sums.sum()
+                whole[x] += sums[x]
+            for x in range(n):
+                sums[x] = np.float32(0)
+    return whole.sum()
+
+
+@compiled
+def _add_lengths(
+    first: Array, second: Array, third: Array, upper: Array, lower: Array, sums: Array
+) -> None:
+    for x in range(len(sums)):
+        across = np.int16(np.int16(first[x] + third[x]) + np.int16(np.int16(2) * second[x]))
+        a, b = np.int32(across), np.int32(np.int16(lower[x] - upper[x]))
+        sums[x] += np.sqrt(np.float32(np.int32(np.int32(a * a) + np.int32(b * b))))
+
+
+@compiled
+def mirror_sums(gray: Array, sums: Array) -> None:
+    """Add up the levels of two halves, their squares and the products of mirrored pixels.
+
+    ``sums``, shape (2, 5), for left and right, then for top and bottom, takes up those of the
+    first half, of the second, of their squares, and of the products.
+    """
+    height, width = gray.shape
+    turned = np.empty(width, dtype=np.uint8)
+    for y in range(height):
+        line = gray[y]
+        for x in range(width // 2):
+            turned[x] = line[width - 1 - x]
+        _add_products(line[: width // 2], turned[: width // 2], sums[0])
+    for y in range(height // 2):
+        _add_products(gray[y], gray[height - 1 - y], sums[1])
+
+
+@compiled
+def _add_products(one: Array, two: Array, sums: Array) -> None:
+    first, second = np.int32(0), np.int32(0)
+    square, other, both = np.int32(0), np.int32(0), np.int32(0)
+    for x in range(len(one)):
+        a, b = np.int32(one[x]), np.int32(two[x])
+        first, second = np.int32(first + a), np.int32(second + b)
+        square, other = np.int32(square + np.int32(a * a)), np.int32(other + np.int32(b * b))
+        both = np.int32(both + np.int32(a * b))
+    sums[0] += first
+    sums[1] += second
+    sums[2] += square
+    sums[3] += other
+    sums[4] += both
 
 
 @compiled
@@ -264,36 +337,30 @@ def window(gray: Array, mean: Any, down: Array, across: Array, out: Array) -> No
 
 
 @compiled
-def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> Any:
-    """Add up the power of a half spectrum by ring, -1 being none; returns the whole power.
+def ring_power(spectrum: Array, middle: int, ring: Array, sums: Array) -> None:
+    """Add up the power of a half spectrum by ring, the last being all the rest.
 
     ``spectrum`` has shape (h, n, 2), real and imaginary parts; what lies in columns from 1 to
     before `middle` stands for two coefficients.
     """
     power = np.empty(spectrum.shape[1], dtype=np.float32)
-    total = np.zeros(spectrum.shape[1], dtype=np.float64)
     for y in range(spectrum.shape[0]):
         line = spectrum[y]
         for x in range(len(power)):
             power[x] = line[x, 0] * line[x, 0] + line[x, 1] * line[x, 1]
-        _to_rings(power, middle, ring[y], sums, total)
-    return total.sum()
+        _to_rings(power, middle, ring[y], sums)
 
 
 @compiled
-def _to_rings(power: Array, middle: int, ring: Array, sums: Array, total: Array) -> None:
+def _to_rings(power: Array, middle: int, ring: Array, sums: Array) -> None:
     for x in range(1, middle):
         power[x] *= np.float32(2)
     for x in range(len(power)):
-        total[x] += power[x]
-    for x in range(len(power)):
-        k = ring[x]
-        if k >= 0:
-            sums[k] += power[x]
+        sums[ring[x]] += power[x]
 
 
 @compiled
-def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> Any:
+def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> None:
     """`ring_power` of real rows two of which went into the transform as one complex row.
 
     ``pairs`` is the whole transform, shape (h / 2, w, 2), of even rows plus the imaginary unit
@@ -304,7 +371,6 @@ def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> An
     first, second = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
     parts = np.empty((4, n), dtype=np.float32)
     a, b, c, d = parts[0], parts[1], parts[2], parts[3]
-    total = np.zeros(n, dtype=np.float64)
     quarter = np.float32(0.25)
     for y in range(half):
         line, mirror = pairs[y], pairs[(half - y) % half]
@@ -322,6 +388,5 @@ def paired_ring_power(pairs: Array, turn: Array, ring: Array, sums: Array) -> An
             one, one_i, two, two_i = even + part, even_i + part_i, even - part, even_i - part_i
             first[x] = (one * one + one_i * one_i) * quarter
             second[x] = (two * two + two_i * two_i) * quarter
-        _to_rings(first, middle, ring[y], sums, total)
-        _to_rings(second, middle, ring[y + half], sums, total)
-    return total.sum()
+        _to_rings(first, middle, ring[y], sums)
+        _to_rings(second, middle, ring[y + half], sums)

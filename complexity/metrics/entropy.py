@@ -8,13 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from complexity.image import PreparedImage
-from complexity.metrics.planes import TO_XYZ, linear_levels, rgb_planes
+from complexity.metrics.planes import TO_XYZ, rgb_planes
 from complexity.registry import metric
 
 SHANNON = (
     "Shannon 1948, Bell System Technical Journal 27(3), doi:10.1002/j.1538-7305.1948.tb01338.x"
 )
 LAB_BINS = 16
+#: Of 8-bit sRGB, the linear value in 2040ths: a polynomial, the constant first, that rounds to
+#: the right whole number at all levels from 11 on, found as the one that stays farthest from
+#: halves by linear programming; then the slope below, where the curve is a line.
+CURVE = np.array(
+    (
+        *(2.385186, 0.22160748, 0.017276851, 7.2314782e-05, -1.06555483e-07, 1.01384588e-10),
+        2040 / 255 / 12.92,
+    ),
+    dtype=np.float32,
+)
 
 
 def shannon(counts: NDArray[np.integer]) -> float:
@@ -112,7 +122,7 @@ def lab_counts(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+def lab_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """Make the tables by which OpenCV converts 8-bit sRGB to 8-bit Lab in whole numbers.
 
     Done here because the histogram can then be filled at once, without an image of Lab. All
@@ -120,20 +130,19 @@ def lab_tables() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32
 
     Returns
     -------
-    levels : ndarray of int32, shape (256,)
-        Linear value of each level of sRGB, in 1 / 2040.
-    matrix : ndarray of int32, shape (3, 3)
-        From linear R, G and B to X, Y and Z over white, in 1 / 4096.
+    curve : ndarray of float32, shape (7,)
+        `CURVE`: from levels of sRGB to linear values, in 1 / 2040.
+    matrix : ndarray of float32, shape (3, 3)
+        From linear R, G and B to X, Y and Z over white, in whole 4096ths.
     roots : ndarray of int32
         The cube root of CIE Lab, linear near 0, by 2040ths (rounded), in 1 / 32768.
     """
-    levels = np.rint(255 * 8 * linear_levels())
     matrix = np.rint(4096 * TO_XYZ / np.array([[0.950456], [1.0], [1.088754]]))
     ratio = np.arange(3072) / (255 * 8)
     roots = np.where(ratio < 216 / 24389, ratio * 841 / 108 + 16 / 116, np.cbrt(ratio))
     # In 32 bits, as there, before rounding: it decides two entries.
     return (
-        levels.astype(np.int32),
-        matrix.astype(np.int32),
+        CURVE,
+        matrix.astype(np.float32),
         np.rint((32768 * roots).astype(np.float32)).astype(np.int32),
     )

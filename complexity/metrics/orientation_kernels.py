@@ -11,11 +11,10 @@ from complexity.compiling import compiled
 from complexity.metrics.clutter_kernels import RADIUS, covary, even_taps
 
 Array = NDArray[Any]
-
-
-@compiled
-def _row(plane: Array, y: int, zeros: Array) -> Array:
-    return plane[y] if 0 <= y < len(plane) else zeros
+#: Columns that `slide` works on at a time.
+STRIP = 512
+#: How far the rows lie before the newest in the window, or after its end.
+REACH = (0, 1, 1, 2)
 
 
 @compiled
@@ -42,39 +41,58 @@ def slide(plane: Array, terms: Array, base: float, radius: int, scale: Array, ou
         The result.
     """
     height, width = plane.shape
-    zeros = np.zeros(width, dtype=np.float32)
-    now, before = np.zeros((3, width)), np.zeros((3, width))
-    everything, far, near = np.zeros(width), np.empty(width), np.empty(width)
-    for y in range(-radius, height):
-        new, newer = _row(plane, y + radius - 1, zeros), _row(plane, y + radius, zeros)
-        old, older = _row(plane, y - radius - 1, zeros), _row(plane, y - radius - 2, zeros)
-        for x in range(width):
-            far[x] = np.float64(newer[x]) + np.float64(older[x])
-        for x in range(width):
-            near[x] = np.float64(new[x]) + np.float64(old[x])
-        for x in range(width):
-            everything[x] += np.float64(newer[x]) - np.float64(old[x])
-        for i in range(3):
-            _step(terms[i, 0], terms[i, 1], terms[i, 2], far, near, now[i], before[i])
-        if y >= 0:
-            w = terms[:, 3] * scale[y]
-            _mixed(base * scale[y], w[0], w[1], w[2], everything, now[0], now[1], now[2], out[y])
+    unused = np.empty(STRIP, dtype=np.float32)
+    flat = plane.reshape(-1)
+    for left in range(0, width, STRIP):
+        # Strip by strip, so that all sums stay close to the processor.
+        right = min(left + STRIP, width)
+        now, before = np.zeros(3 * STRIP), np.zeros(3 * STRIP)
+        ends = np.zeros(3 * STRIP)
+        share, place = np.empty(4), np.empty(4, dtype=np.uint64)
+        for y in range(-radius, height):
+            for i in range(4):
+                row = y + radius - REACH[i] - (2 * radius if i > 1 else 0)
+                there = 0 <= row < height
+                share[i] = 1.0 if there else 0.0
+                place[i] = row * width + left if there else left
+            _ends(flat, place, share, right - left, ends)
+            factor = scale[max(y, 0)]
+            line = out[y, left:right] if y >= 0 else unused[: right - left]
+            _step(terms, base * factor, terms[:, 3] * factor, ends, now, before, line)
+            now, before = before, now
+
+
+# Arrays side by side in one, at distances that the compiler knows: else it would have to see at
+# each call that they do not overlap, and gives up at so many.
+@compiled
+def _ends(flat: Array, place: Array, share: Array, n: int, ends: Array) -> None:
+    """Give newer + older, new + old, and bring the sum of all up to date; 0 for no row."""
+    p, q, r, s = place[0], place[1], place[2], place[3]
+    a, b, c, d = share[0], share[1], share[2], share[3]
+    for i in range(n):
+        x = np.uint64(i)
+        newer, new = np.float64(flat[p + x]) * a, np.float64(flat[q + x]) * b
+        old, older = np.float64(flat[r + x]) * c, np.float64(flat[s + x]) * d
+        ends[i] = newer + older
+        ends[STRIP + i] = new + old
+        ends[2 * STRIP + i] += newer - old
 
 
 @compiled
-def _step(p: float, q: float, r: float, far: Array, near: Array, now: Array, before: Array) -> None:
-    for x in range(len(now)):
-        value = now[x]
-        now[x] = p * value - before[x] + (q * far[x] - r * near[x])
-        before[x] = value
-
-
-@compiled
-def _mixed(
-    w: float, w1: float, w2: float, w3: float, s: Array, s1: Array, s2: Array, s3: Array, out: Array
+def _step(
+    terms: Array, base: float, weights: Array, ends: Array, now: Array, before: Array, out: Array
 ) -> None:
+    """Put what follows `now` into `before`, and the weighted sum into `out`."""
+    p1, q1, r1, w1 = terms[0, 0], terms[0, 1], terms[0, 2], weights[0]
+    p2, q2, r2, w2 = terms[1, 0], terms[1, 1], terms[1, 2], weights[1]
+    p3, q3, r3, w3 = terms[2, 0], terms[2, 1], terms[2, 2], weights[2]
     for x in range(len(out)):
-        out[x] = (w * s[x] + w1 * s1[x]) + (w2 * s2[x] + w3 * s3[x])
+        far, near = ends[x], ends[STRIP + x]
+        a = p1 * now[x] - before[x] + (q1 * far - r1 * near)
+        b = p2 * now[STRIP + x] - before[STRIP + x] + (q2 * far - r2 * near)
+        c = p3 * now[2 * STRIP + x] - before[2 * STRIP + x] + (q3 * far - r3 * near)
+        before[x], before[STRIP + x], before[2 * STRIP + x] = a, b, c
+        out[x] = (base * ends[2 * STRIP + x] + w1 * a) + (w2 * b + w3 * c)
 
 
 @compiled
@@ -176,6 +194,30 @@ def oriented(rows: Array, even: Array, odd: Array, out: Array) -> None:
 
 
 @compiled
+def _pooled_across(line: Array, taps: Array, out: Array) -> None:
+    """Filter a row with 9 taps."""
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    f, g, h, i = taps[5], taps[6], taps[7], taps[8]
+    for x in range(len(out)):
+        total = a * line[x] + b * line[x + 1] + c * line[x + 2] + d * line[x + 3]
+        total = total + e * line[x + 4] + f * line[x + 5] + g * line[x + 6]
+        out[x] = total + h * line[x + 7] + i * line[x + 8]
+
+
+@compiled
+def _pooled_down(flat: Array, place: Array, taps: Array, out: Array) -> None:
+    """Add up 9 rows, which begin at ``place``, times their taps."""
+    # In three goes: the compiler works on no more rows at once.
+    for first in range(0, 9, 3):
+        p, q, r = place[first], place[first + 1], place[first + 2]
+        a, b, c = taps[first], taps[first + 1], taps[first + 2]
+        for i in range(len(out)):
+            x = np.uint64(i)
+            before = out[i] if first > 0 else np.float32(0)
+            out[i] = before + a * flat[p + x] + b * flat[q + x] + c * flat[r + x]
+
+
+@compiled
 def opponents(
     horizontal: Array,
     vertical: Array,
@@ -199,6 +241,8 @@ def opponents(
     radius = depth // 2
     padded = np.zeros((3, width + 2 * radius), dtype=np.float32)
     mean = np.empty((3, width), dtype=np.float32)
+    flat = ring.reshape(-1)
+    place, factor = np.empty(depth, dtype=np.uint64), np.empty(depth, dtype=np.float32)
     for row in range(height + radius):
         if row < height:
             slot = ring[row % depth]
@@ -211,12 +255,7 @@ def opponents(
                 two[x] = hh + vv + np.float32(2) * (e[x] * e[x] + o[x] * o[x])
             for i in range(3):
                 line = slot[i]
-                for x in range(width):
-                    line[x] = 0
-                for tap in range(depth):
-                    source, factor = padded[i, tap:], table_x[width // 2, tap]
-                    for x in range(width):
-                        line[x] += source[x] * factor
+                _pooled_across(padded[i], table_x[width // 2], line)
                 for side in range(2):
                     for near in range(min(radius, width)):
                         x = near if side == 0 else width - 1 - near
@@ -228,15 +267,12 @@ def opponents(
         if y < 0:
             continue
         for i in range(3):
-            line = mean[i]
-            for x in range(width):
-                line[x] = 0
             for tap in range(depth):
-                place = y + tap - radius
-                if 0 <= place < height:
-                    source, factor = ring[place % depth, i], table_y[y, tap]
-                    for x in range(width):
-                        line[x] += source[x] * factor
+                row_of = y + tap - radius
+                there = 0 <= row_of < height
+                factor[tap] = table_y[y, tap] if there else np.float32(0)
+                place[tap] = (row_of % depth * 3 + i) * width if there else 0
+            _pooled_down(flat, place, factor, mean[i])
         for x in range(width):
             total = mean[2, x] + np.float32(noise)
             out[0, y, x] = mean[0, x] / total

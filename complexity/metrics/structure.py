@@ -81,12 +81,15 @@ def symmetries(image: PreparedImage) -> tuple[float | None, float | None]:
     image : PreparedImage
         The image.
     """
+    from complexity.metrics.counting import mirror_sums
+
     gray = image.gray
     height, width = gray.shape
-    left, right = gray[:, : width // 2], gray[:, ::-1][:, : width // 2]
+    sums = np.zeros((2, 5), dtype=np.int64)
+    mirror_sums(gray, sums)
     return (
-        _correlation(left, right),
-        _correlation(gray[: height // 2], gray[::-1][: height // 2]),
+        _correlation(height * (width // 2), sums[0].tolist()),
+        _correlation(height // 2 * width, sums[1].tolist()),
     )
 
 
@@ -234,24 +237,24 @@ def spectral_slope(image: PreparedImage) -> float:
         raise UndefinedMetric(f"too small for a spectrum: {width} × {height}")
     down, across, ring, weight = _rings(height, width)
     mean = np.float32(cv2.sumElems(gray)[0] / gray.size)
-    sums = np.zeros(len(weight))
+    sums = np.zeros(len(weight) + 1)
     if height % 2 == 0:
         # Two rows as one of complex numbers: half the transform.
         pairs = _scratch.shaped("pairs", (height // 2, width, 2), np.float32)
         window(gray, mean, down[:, 0], across[0], pairs.transpose(0, 2, 1))
         cv2.dft(pairs, dst=pairs)
-        power = paired_ring_power(pairs, _turns(height), ring, sums)
+        paired_ring_power(pairs, _turns(height), ring, sums)
     else:
         rows = _scratch.shaped("rows", (height, 1, width), np.float32)
         window(gray, mean, down[:, 0], across[0], rows)
         spectrum = fft.rfft2(rows[:, 0], overwrite_x=True)
         parts = spectrum.view(np.float32).reshape(height, -1, 2)
-        power = ring_power(parts, (width + 1) // 2, ring, sums)
+        ring_power(parts, (width + 1) // 2, ring, sums)
     # What rounding to 32 bits leaves of an image without power at some frequency.
-    if sums.min() <= 1e-13 * power:
+    if sums[:-1].min() <= 1e-13 * sums.sum():
         raise UndefinedMetric("no power at some frequencies")
     radius = np.arange(len(weight)) + FIRST_RING
-    return float(_slope(np.log(radius), np.log(sums / weight)))
+    return float(_slope(np.log(radius), np.log(sums[:-1] / weight)))
 
 
 @lru_cache(maxsize=16)
@@ -261,20 +264,22 @@ def _turns(height: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def _rings(height: int, width: int) -> tuple[Any, Any, NDArray[np.int16], NDArray[Any]]:
-    """Windows; each coefficient's ring in ``rfft2``'s layout, or -1; coefficients per ring."""
+def _rings(height: int, width: int) -> tuple[Any, Any, NDArray[np.uint16], NDArray[Any]]:
+    """Windows; coefficients' rings in ``rfft2``'s layout, the last for none; their numbers."""
     down, across = (
         np.sin(np.pi * np.arange(n, dtype=np.float32) / n) ** 2 for n in (height, width)
     )
     long = max(height, width)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     ring = np.rint(frequency * long).astype(np.int16) - FIRST_RING
-    ring[(ring < 0) | (ring > long // 2 - FIRST_RING)] = -1
+    rings = long // 2 - FIRST_RING + 1
+    ring[(ring < 0) | (ring > rings)] = rings
     twice = np.ones(ring.shape[1])
     twice[1 : (width + 1) // 2] = 2
     weights = np.broadcast_to(twice, ring.shape)
-    inside = ring >= 0
-    return down[:, None], across[None], ring, np.bincount(ring[inside], weights[inside])
+    count = np.bincount(ring.ravel(), weights.ravel(), rings + 1)[:rings]
+    # Unsigned, thus known not to count from the end.
+    return down[:, None], across[None], ring.astype(np.uint16), count
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
@@ -282,19 +287,15 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(np.dot(centred, y) / np.dot(centred, centred))
 
 
-def _correlation(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float | None:
-    """Absolute Pearson correlation; None for nothing or for a constant."""
-    if one.size == 0:
-        return None
-    a, b = np.ascontiguousarray(one), np.ascontiguousarray(two)
-    n = a.size
-    # Whole numbers: constants are known for certain, and a mirrored image has exactly 1.
-    sum_a, sum_b = round(cv2.sumElems(a)[0]), round(cv2.sumElems(b)[0])
-    square_a = round(cv2.norm(a, cv2.NORM_L2SQR))
-    square_b = round(cv2.norm(b, cv2.NORM_L2SQR))
-    apart = round(cv2.norm(a, b, cv2.NORM_L2SQR))
+def _correlation(n: int, sums: Sequence[int]) -> float | None:
+    """Absolute Pearson correlation of n pairs; None for nothing or for a constant.
+
+    ``sums`` are those of both, of their squares and of their products, in whole numbers:
+    constants are known for certain, and a mirrored image has exactly 1.
+    """
+    sum_a, sum_b, square_a, square_b, both = sums
     variance_a, variance_b = n * square_a - sum_a**2, n * square_b - sum_b**2
     if variance_a == 0 or variance_b == 0:
         return None
-    covariance = n * (square_a + square_b - apart) // 2 - sum_a * sum_b
+    covariance = n * both - sum_a * sum_b
     return min(1.0, abs(covariance) / math.sqrt(variance_a) / math.sqrt(variance_b))
