@@ -28,9 +28,9 @@ import analysis
 from analysis.checking import inspect
 from analysis.cli import app
 from analysis.latency_study import CELL, beside_floors, fit_cells, read_floors, summarise, units
-from analysis.latency_study.costs import latency_costs, steps_frame
 from analysis.manifest import LatencyStudy, load_any, load_study
 from analysis.report import figures
+from analysis.report.answered import latency_cost, latency_steps
 from analysis.results import read_latency
 from complexity.errors import InputError
 
@@ -156,7 +156,7 @@ def test_the_line_is_least_squares_on_a_balanced_grid() -> None:
 def test_intervals_hold_the_true_cost_and_the_line_is_not_rejected_for_nothing() -> None:
     sizes = tuple(range(100, 2100, 100))
     rows = table(tokens=sizes, batches=(1,), modes=(GRAPH,), repeats=4, noise=0.03, seed=7)
-    costs = latency_costs(fit_cells(units(rows.assign(**UNTIMED))).to_dicts())
+    costs = latency_cost(fit_cells(units(rows.assign(**UNTIMED))).to_dicts(), CELL)
     for phase in ("prefill_ms", "tpot_ms"):
         found = costs[costs["phase"] == phase]
         assert len(found) == 20
@@ -171,9 +171,9 @@ def test_a_bend_is_seen_and_its_steps_say_where() -> None:
     rows = one_cell(repeats=5)
     flat = rows["prefill_ms"] + np.where(rows["k"] > 8, 0.5 * (rows["k"] - 8), 0)
     found = fit_cells(units(rows.assign(prefill_ms=flat)))
-    (cost,) = latency_costs(found.to_dicts()).to_dict("records")
+    (cost,) = latency_cost(found.to_dicts(), CELL).to_dict("records")
     assert cost["lack_of_fit_p"] < 1e-6
-    steps = steps_frame(found.to_dicts()).set_index("k")["per_expert_ms"]
+    steps = latency_steps(found.to_dicts(), CELL).set_index("k")["per_expert_ms"]
     true = per_expert("prefill_ms", GRAPH, 256, 1)
     assert steps.loc[4] == pytest.approx(true, abs=0.1)
     assert steps.loc[16] == pytest.approx(true + 0.5, abs=0.1)

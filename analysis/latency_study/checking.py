@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.checking_finding import Finding, attempt
-from analysis.join_report import counted
+from analysis.join_report import counted, counted_between
 from analysis.latency_study.cells import CELL, REPEAT, summarise, units
 from analysis.latency_study.floors import beside_floors, read_floors
 from analysis.results import read_latency
@@ -94,12 +94,8 @@ def _grid(summary: pd.DataFrame) -> Iterator[Finding]:
             )
         repeats = rows.loc[rows["unit"] == REPEAT, "n_units"]
         if len(repeats):
-            low, high = int(repeats.min()), int(repeats.max())
-            yield Finding(
-                "ok",
-                f"{name}: {'' if low == high else f'{low} to '}{counted(high, 'repeat')} of each",
-                "latency",
-            )
+            each = counted_between(repeats, "repeat")
+            yield Finding("ok", f"{name}: {each} of each", "latency")
 
 
 def _floors(floors: pd.DataFrame, summary: pd.DataFrame | None) -> Iterator[Finding]:
