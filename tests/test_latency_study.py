@@ -352,7 +352,7 @@ def test_check_says_of_times_below_their_floor(tmp_path: Path) -> None:
     rows.loc[rows["k"] == 4, "floor_ms"] = 1e6
     rows.to_csv(tmp_path / "floors.csv", index=False)
     notes = [item.what for item in inspect(made) if "below the memory floor" in item.what]
-    assert len(notes) == 1 and notes[0].endswith("at k = 4")
+    assert len(notes) == 1 and "at k = 4; the floor or the time is wrong" in notes[0]
 
 
 # ---- the run ----------------------------------------------------------------------------
@@ -409,6 +409,32 @@ def test_a_second_run_redoes_only_what_changed(
     assert bare.computed == ("latency", "report")
     assert not (elsewhere.folder / "tables" / "decode_floor.csv").exists()
     assert "floor" not in bare.answer
+
+
+def test_a_token_below_its_floor_is_said(
+    done: tuple[Path, analysis.RunResult], tmp_path: Path
+) -> None:
+    assert "To look into" not in done[1].answer
+    rows = floors((1, 2, 4)).assign(batch=1)
+    rows.loc[rows["k"] == 4, "floor_ms"] = 1e6
+    path = latency_study(tmp_path / "study", cells(**RUN).assign(**UNTIMED))
+    rows.to_csv(tmp_path / "study" / "floors.csv", index=False)
+    result = analysis.run(path, tmp_path / "run")
+    answer = " ".join(result.answer.split())
+    said = "lie below the memory floor, at k = 4; the floor or the time is wrong."
+    assert f"To look into - 4 of 12 times of a decoded token {said}" in answer
+    assert said in (result.folder / "tables" / "decode_floor.md").read_text("utf-8")
+    assert "below" not in (done[1].folder / "tables" / "decode_floor.md").read_text("utf-8")
+
+
+def test_floors_of_no_k_that_was_timed_are_said(tmp_path: Path) -> None:
+    path = latency_study(tmp_path / "study", cells(**RUN).assign(**UNTIMED))
+    floors((3, 8)).to_csv(tmp_path / "study" / "floors.csv", index=False)
+    result = analysis.run(path, tmp_path / "run")
+    answer = " ".join(result.answer.split())
+    assert "the floors are of k = 3, 8, batch 1; timed were NVIDIA H200, lfm2-8b-a1b" in answer
+    assert "k = 1, 2, 4, batch 1. Give decode_ms and n_new_tokens" in answer
+    assert not (result.folder / "tables" / "decode_floor.csv").exists()
 
 
 def test_what_has_no_regression_is_said(tmp_path: Path) -> None:

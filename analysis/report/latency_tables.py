@@ -12,12 +12,14 @@ import pandas as pd
 from analysis import numerals
 from analysis.join_report import counted_between
 from analysis.latency_study import CELL
+from analysis.latency_study.floors import below
 from analysis.report import answered
 from analysis.report.export import ColumnStyle, write_csv, write_table
 from analysis.report.latency_words import by_reason
 from analysis.report.names import readable
 from analysis.report.styles import COST, line_note
 from analysis.report.wide import across, decimals_of, plus_minus
+from analysis.report.wording import sentence
 
 _HEADERS = {"decode_mode": "how obtained", "dtype": "weights", "image_tokens": "image tokens"}
 _COUNTS = ("batch", "image_tokens")
@@ -80,6 +82,7 @@ def write_latency_tables(
 
 def _floors(floors: pd.DataFrame, folder: Path) -> list[Path]:
     wide = across(floors, list(CELL), _over_floor)
+    under = below(floors)
     styles, same = _cell_columns(floors, ("phase",))
     return write_table(
         wide,
@@ -92,6 +95,7 @@ def _floors(floors: pd.DataFrame, folder: Path) -> list[Path]:
             "over the floor). Floor: bytes of the weights that one token reads over the measured "
             "bandwidth of memory; the cache of keys and values and activations are not in it.",
             *_floor_values(floors),
+            *([f"{sentence(under)}."] if under else []),
             *same,
         ],
     )

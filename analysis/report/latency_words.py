@@ -14,11 +14,12 @@ import pandas as pd
 from analysis.join_report import counted, counted_between
 from analysis.latency import PER_TOKEN
 from analysis.latency_study.cells import CELL, one_time_for_all_k
+from analysis.latency_study.floors import doubts, read_floors
 from analysis.manifest import LatencyStudy
 from analysis.numerals import MISSING, number, significant
 from analysis.report.names import readable
 from analysis.report.wide import decimals_of, plus_minus
-from analysis.report.wording import bullet, indented, opening, paragraph, section
+from analysis.report.wording import bullet, indented, opening, paragraph, section, sentence
 
 ALPHA = 0.05
 #: Phases that the answer spells out; the others are sums of them, or do not run experts.
@@ -72,6 +73,10 @@ def latency_answer(study: LatencyStudy, folder: Path) -> str:
         for batch in sorted(beside["batch"].unique()):
             lines += ["", *_floor(beside[beside["batch"] == batch])]
         lines += _elsewhere(rows, [phase for phase in phases if phase not in shown])
+    given = read_floors(study)
+    odd = [] if given is None else doubts(summary, given)
+    said = [f"{sentence(what)}. {sentence(mend)}." for what, mend in odd]
+    lines += section("To look into", said, bullet)
     refused = folder / "fits" / "latency_refused.json"
     if refused.is_file():
         reasons = by_reason(json.loads(refused.read_text(encoding="utf-8")))

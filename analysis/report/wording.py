@@ -26,6 +26,11 @@ def indented(text: str) -> list[str]:
     return [f"  {line}" for line in paragraph(text, 2)]
 
 
+def sentence(text: str) -> str:
+    """Begin with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def opening(title: str, question: str) -> list[str]:
     """Begin an answer: what is studied, the question underlined, an empty line."""
     return [*paragraph(title), question, "=" * len(question), ""]

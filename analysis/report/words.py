@@ -208,7 +208,7 @@ def _interaction(answer: Mapping[str, Any]) -> str:
     return (
         f"{head}. Clearest at k = {k}, against k = {gain['reference']}: "
         f"{points(by_group[low, k]['estimate'])} ({low}), {points(by_group[high, k]['estimate'])} "
-        f"({high}); difference {_with_interval(gain)}."
+        f"({high}); difference {_with_interval(gain)} (95 %, max-t over k)."
     )
 
 
@@ -223,7 +223,7 @@ def _gain(answer: Mapping[str, Any]) -> str:
     by_group = {(gain["group"], gain["k"]): gain for gain in answer["gains"]}
     low, high = answer["shift"]["ends"][0], answer["shift"]["ends"][-1]
     return (
-        f"Most accurate over all images: k = {best}. Against it k = {other}: "
+        f"Most accurate over all images: k = {best}. Against it k = {other} (95 %, max-t): "
         f"{_with_interval(by_group[ALL, other])}; {low} {_with_interval(by_group[low, other])}, "
         f"{high} {_with_interval(by_group[high, other])}."
     )
@@ -368,7 +368,3 @@ def _read(path: Path) -> Any:
 def _and(names: Sequence[str]) -> str:
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] if not text.startswith("k =") else text

@@ -189,8 +189,8 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         columns=default_styles(wide, group=["model", "reference"]),
         notes=[
             "Paired within questions, clustered by image; ± is the half-width of the 95 % "
-            "interval, simultaneous over all pairs of k of a group (high - low: over the k of "
-            "the row). The reference is the k most accurate over all images, chosen on the same "
+            "interval, max-t, simultaneous over all pairs of k of a group (high - low: over the k "
+            "of the row). The reference is the k most accurate over all images, chosen on the same "
             "data.",
             ranges,
         ],
