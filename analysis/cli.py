@@ -272,14 +272,13 @@ def shift(
     as_json: AsJson = False,
 ) -> None:
     """Test whether the optimal k shifts with complexity."""
-    from analysis.frames import read_frame
-    from analysis.shift import shift_of_table, shift_text, with_samples
+    from analysis.shift import read_table, shift_of_table, shift_text, size_hint
     from complexity.files import to_json
 
     names = [name.strip() for name in covariates.split(",") if name.strip()]
-    rows = read_frame(table, text=KEYS)
-    if samples is not None:
-        rows = with_samples(rows, read_frame(samples, text=KEYS), [complexity, *names])
+    rows = read_table(table, complexity, names, samples, KEYS)
+    if hint := size_hint(rows):
+        typer.echo(f"note: {hint}", err=True)
     answers = shift_of_table(
         rows,
         complexity,

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from complexity.errors import SHOWN, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def counted(n: int, what: str) -> str:
     """Spell a number of things: ``1 image``, ``2,000 images``."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def counted_between(numbers: pd.Series[Any], what: str) -> str:
+    """Spell how few and how many of a thing there are: ``20 repeats``, ``9 to 20 repeats``."""
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{'' if low == high else f'{low:,} to '}{counted(high, what)}"
 
 
 @dataclass(frozen=True)

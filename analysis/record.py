@@ -159,7 +159,7 @@ class Record:
         wanted = fingerprint(inputs)
         if self._holds(name, wanted):
             self.kept.append(name)
-            say(f"{name:<9} unchanged, kept")
+            say(f"{name:<10} unchanged, kept")
             return
         started = time.perf_counter()
         stale = self.outputs(name)
@@ -173,7 +173,7 @@ class Record:
         self._stages[name] = {"fingerprint": wanted, "seconds": seconds, "outputs": written}
         self.done.append(name)
         self.save()
-        say(f"{name:<9} {seconds:6.1f} s")
+        say(f"{name:<10} {seconds:6.1f} s")
 
     def finish(self, status: str, error: str | None = None) -> None:
         """Close the record with its final status."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.frames import read_frame
 from analysis.numerals import interval, k_list, number, p_value, percent
 from analysis.optimum import ShiftAnswer, analyse
 from analysis.optimum.answers import Answers, unanswered_of
@@ -21,6 +23,8 @@ from complexity.files import plain
 #: Beyond it k is a slip of the pen: the largest published mixtures have about a million experts.
 LARGEST_K = 2**31 - 1
 NEEDED = ("model", "image_id", "sample_id", "k", "score")
+#: Rows from which on the test takes a gigabyte or so.
+LARGE = 1_000_000
 
 
 def shift_of_table(
@@ -69,6 +73,60 @@ def shift_of_table(
     return Answers(
         (replace(one, warnings=(*buckets.notes, *one.warnings)) for one in found),
         found.unanswered,
+    )
+
+
+def read_table(
+    path: Path,
+    metric: str,
+    covariates: Sequence[str] = (),
+    samples: Path | None = None,
+    text: Collection[str] = (),
+) -> pd.DataFrame:
+    """Read of a table what the test needs, which spares memory, and the rest from the samples.
+
+    Parameters
+    ----------
+    path : Path
+        The table, as for `shift_of_table`.
+    metric, covariates
+        As for `shift_of_table`.
+    samples : Path or None
+        Where columns that the table lacks are taken from (`with_samples`).
+    text : collection of str
+        As `analysis.frames.read_frame` has it.
+
+    Returns
+    -------
+    DataFrame
+        All columns of the table where some that are needed are not there, for the message.
+
+    Raises
+    ------
+    InputError
+        Files that cannot be read; no such metric; see `with_samples` too.
+    """
+    wanted = [metric, *covariates]
+    rows = read_frame(path, columns=[*NEEDED, *wanted], text=text)
+    lacking = {*NEEDED, *(wanted if samples is None else ())}.difference(rows.columns)
+    if lacking:
+        rows = read_frame(path, text=text)
+    if samples is not None:
+        return with_samples(rows, read_frame(samples, text=text), wanted)
+    if lacking == {metric}:
+        said = no_such_metric(rows, metric, (*NEEDED, *covariates))
+        raise InputError(f"{said} To take it from the study's samples: --samples FILE.")
+    return rows
+
+
+def size_hint(table: pd.DataFrame) -> str:
+    """Say what a large table costs and how it can stay narrow; empty for others."""
+    if len(table) < LARGE:
+        return ""
+    return (
+        f"{len(table):,} rows: this takes about {0.9e-6 * len(table):.1f} GB of memory and some "
+        "time. For another complexity the table need not grow by a column: --samples FILE takes "
+        "it from the samples (docs/shapes_large.md)."
     )
 
 

@@ -17,12 +17,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from analysis.latency_study import beside_floors, fit_cells, read_floors, summarise, units  # noqa: E402
-from analysis.latency_study.costs import latency_costs  # noqa: E402
+from analysis.latency_study import CELL, beside_floors, fit_cells, read_floors, summarise, units  # noqa: E402
 from analysis.manifest import load_any  # noqa: E402
 from analysis.numerals import number, significant  # noqa: E402
-from analysis.report.latency_words import decimals_of  # noqa: E402
-from analysis.report.wide import plus_minus  # noqa: E402
+from analysis.report.answered import latency_cost  # noqa: E402
+from analysis.report.wide import decimals_of, plus_minus  # noqa: E402
 from analysis.results import read_latency  # noqa: E402
 
 PAGE = ROOT / "docs" / "full_size_latency.md"
@@ -113,7 +112,7 @@ def costs(of: dict[str, Measured]) -> str:
     for name, found in of.items():
         some = found.units[found.units["decode_mode"].str.startswith("captured prefill")]
         some = some[some["phase"].isin(("prefill_ms", "tpot_ms"))]
-        lines = latency_costs(fit_cells(some).to_dicts())
+        lines = latency_cost(fit_cells(some).to_dicts(), CELL)
         for (batch, n), cell in lines.groupby(["batch", "image_tokens"]):
             by_phase = cell.set_index("phase")
             spelled = [_cost(by_phase.loc[phase]) for phase in ("prefill_ms", "tpot_ms")]

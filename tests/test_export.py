@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.report import latex, markdown, names
-from analysis.report.export import ColumnStyle, default_styles, to_csv, write_table
+from analysis.report.export import ColumnStyle, default_styles, to_csv, write_csv, write_table
 
 NAMES = [
     "edge_density",
@@ -534,6 +534,16 @@ def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 def test_only_the_formats_asked_for_are_written(tmp_path: Path) -> None:
     assert list(write(tmp_path, study(), formats=["md"])) == ["md"]
+
+
+def test_the_csv_may_hold_more_and_the_label_is_the_name(tmp_path: Path) -> None:
+    whole, shown = study(), study()[["model", "gain"]].head(2)
+    paths = write_table(shown, tmp_path / "gains_by_k", caption="C", full=whole)
+    (alone,) = write_csv(whole, tmp_path / "whole")
+    assert [path.name for path in paths] == ["gains_by_k.csv", "gains_by_k.md", "gains_by_k.tex"]
+    assert paths[0].read_bytes() == alone.read_bytes()
+    assert "accuracy" not in paths[1].read_text(encoding="utf-8")
+    assert "\\label{tab:gains-by-k}" in paths[2].read_text(encoding="utf-8")
 
 
 def test_wrong_requests_name_what_is_wrong(tmp_path: Path) -> None:

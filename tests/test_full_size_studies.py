@@ -15,7 +15,7 @@ from analysis.latency_study import beside_floors, read_floors, summarise, units
 from analysis.latency_study.cells import one_time_for_all_k
 from analysis.latency_study.running import fit_latency, read, write_report
 from analysis.manifest import LatencyStudy, load_any
-from analysis.report.latency_words import decimals_of
+from analysis.report.wide import decimals_of
 from analysis.results import read_latency
 
 ROWS = {"lfm2_8b_a1b": 14, "qwen3_vl_30b_a3b": 7}

@@ -28,9 +28,9 @@ import analysis
 from analysis.checking import inspect
 from analysis.cli import app
 from analysis.latency_study import CELL, beside_floors, fit_cells, read_floors, summarise, units
-from analysis.latency_study.costs import latency_costs, steps_frame
 from analysis.manifest import LatencyStudy, load_any, load_study
 from analysis.report import figures
+from analysis.report.answered import latency_cost, latency_steps
 from analysis.results import read_latency
 from complexity.errors import InputError
 
@@ -156,7 +156,7 @@ def test_the_line_is_least_squares_on_a_balanced_grid() -> None:
 def test_intervals_hold_the_true_cost_and_the_line_is_not_rejected_for_nothing() -> None:
     sizes = tuple(range(100, 2100, 100))
     rows = table(tokens=sizes, batches=(1,), modes=(GRAPH,), repeats=4, noise=0.03, seed=7)
-    costs = latency_costs(fit_cells(units(rows.assign(**UNTIMED))).to_dicts())
+    costs = latency_cost(fit_cells(units(rows.assign(**UNTIMED))).to_dicts(), CELL)
     for phase in ("prefill_ms", "tpot_ms"):
         found = costs[costs["phase"] == phase]
         assert len(found) == 20
@@ -171,9 +171,9 @@ def test_a_bend_is_seen_and_its_steps_say_where() -> None:
     rows = one_cell(repeats=5)
     flat = rows["prefill_ms"] + np.where(rows["k"] > 8, 0.5 * (rows["k"] - 8), 0)
     found = fit_cells(units(rows.assign(prefill_ms=flat)))
-    (cost,) = latency_costs(found.to_dicts()).to_dict("records")
+    (cost,) = latency_cost(found.to_dicts(), CELL).to_dict("records")
     assert cost["lack_of_fit_p"] < 1e-6
-    steps = steps_frame(found.to_dicts()).set_index("k")["per_expert_ms"]
+    steps = latency_steps(found.to_dicts(), CELL).set_index("k")["per_expert_ms"]
     true = per_expert("prefill_ms", GRAPH, 256, 1)
     assert steps.loc[4] == pytest.approx(true, abs=0.1)
     assert steps.loc[16] == pytest.approx(true + 0.5, abs=0.1)
@@ -352,7 +352,7 @@ def test_check_says_of_times_below_their_floor(tmp_path: Path) -> None:
     rows.loc[rows["k"] == 4, "floor_ms"] = 1e6
     rows.to_csv(tmp_path / "floors.csv", index=False)
     notes = [item.what for item in inspect(made) if "below the memory floor" in item.what]
-    assert len(notes) == 1 and notes[0].endswith("at k = 4")
+    assert len(notes) == 1 and "at k = 4; the floor or the time is wrong" in notes[0]
 
 
 # ---- the run ----------------------------------------------------------------------------
@@ -409,6 +409,32 @@ def test_a_second_run_redoes_only_what_changed(
     assert bare.computed == ("latency", "report")
     assert not (elsewhere.folder / "tables" / "decode_floor.csv").exists()
     assert "floor" not in bare.answer
+
+
+def test_a_token_below_its_floor_is_said(
+    done: tuple[Path, analysis.RunResult], tmp_path: Path
+) -> None:
+    assert "To look into" not in done[1].answer
+    rows = floors((1, 2, 4)).assign(batch=1)
+    rows.loc[rows["k"] == 4, "floor_ms"] = 1e6
+    path = latency_study(tmp_path / "study", cells(**RUN).assign(**UNTIMED))
+    rows.to_csv(tmp_path / "study" / "floors.csv", index=False)
+    result = analysis.run(path, tmp_path / "run")
+    answer = " ".join(result.answer.split())
+    said = "lie below the memory floor, at k = 4; the floor or the time is wrong."
+    assert f"To look into - 4 of 12 times of a decoded token {said}" in answer
+    assert said in (result.folder / "tables" / "decode_floor.md").read_text("utf-8")
+    assert "below" not in (done[1].folder / "tables" / "decode_floor.md").read_text("utf-8")
+
+
+def test_floors_of_no_k_that_was_timed_are_said(tmp_path: Path) -> None:
+    path = latency_study(tmp_path / "study", cells(**RUN).assign(**UNTIMED))
+    floors((3, 8)).to_csv(tmp_path / "study" / "floors.csv", index=False)
+    result = analysis.run(path, tmp_path / "run")
+    answer = " ".join(result.answer.split())
+    assert "the floors are of k = 3, 8, batch 1; timed were NVIDIA H200, lfm2-8b-a1b" in answer
+    assert "k = 1, 2, 4, batch 1. Give decode_ms and n_new_tokens" in answer
+    assert not (result.folder / "tables" / "decode_floor.csv").exists()
 
 
 def test_what_has_no_regression_is_said(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from optimum_cases import KS, real, real_buckets, reference, simulate, tertiles
 from scipy.stats import multivariate_normal
 
-from analysis.optimum import ShiftAnswer, analyse, per_model
+from analysis.optimum import ShiftAnswer, analyse, one_model
 from analysis.optimum.answer import Optimum
 from analysis.optimum.common import CommonOptimum, common_optimum
 from analysis.optimum.curves import averaged_curve, fit_curve, prepare, standardise
@@ -36,7 +36,7 @@ def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(*arguments: Any, **options: Any) -> CommonOptimum:
         return common_optimum(*arguments, **{**options, "n_draws": 10_000})
 
-    monkeypatch.setattr(per_model, "common_optimum", quick)
+    monkeypatch.setattr(one_model, "common_optimum", quick)
 
 
 def ask(

@@ -17,7 +17,7 @@ from tiny_study import write_study
 from typer.testing import CliRunner
 
 from analysis.cli import app
-from analysis.optimum import analyse, per_model
+from analysis.optimum import analyse, one_model
 from analysis.optimum.common import CommonOptimum, common_optimum
 from analysis.shift import shift_of_table, shift_text
 from complexity.errors import InputError
@@ -34,7 +34,7 @@ def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(*arguments: Any, **options: Any) -> CommonOptimum:
         return common_optimum(*arguments, **{**options, "n_draws": 5_000})
 
-    monkeypatch.setattr(per_model, "common_optimum", quick)
+    monkeypatch.setattr(one_model, "common_optimum", quick)
 
 
 def base(n_images: int = 24, n_questions: int = 2, **kwargs: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from optimum_cases import simulate
 
-from analysis.optimum import per_model
+from analysis.optimum import one_model
 from analysis.optimum.answer import ShiftAnswer
 from analysis.optimum.cells import Cells
 from analysis.optimum.common import CommonOptimum, common_optimum
@@ -26,7 +26,7 @@ def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(*arguments: Any, **options: Any) -> CommonOptimum:
         return common_optimum(*arguments, **{**options, "n_draws": 2_000})
 
-    monkeypatch.setattr(per_model, "common_optimum", quick)
+    monkeypatch.setattr(one_model, "common_optimum", quick)
 
 
 def group(questions: list[int]) -> Cells:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -245,10 +246,21 @@ def test_the_answer_says_yes_no_or_too_few(tmp_path: Path) -> None:
     shifted = draws < np.where(results["k"] == best, 0.95, 0.3)
     correct = np.where(results["checkpoint"] == "fixed4", shifted, True)
     results.assign(correct=correct.astype(int)).to_parquet(path)
-    answer = " ".join(analysis.run(manifest, tmp_path / "run", workers=1).answer.split())
+    said: list[str] = []
+    result = analysis.run(manifest, tmp_path / "run", workers=1, say=said.append)
+    answer = " ".join(result.answer.split())
     assert "Yes for fixed4: no single k is best at both ends of object_count." in answer
     assert "No shift is shown for anyk" in answer
     assert "No k is best at both ends" in answer
+    # Every interval names its method, here and in the table.
+    assert re.search(r"difference \S+ points \[\S+, \S+\] \(95 %, max-t over k\)\.", answer)
+    assert answer.count("(95 %, max-t): ") == 2
+    notes = (result.folder / "tables" / "gains_by_k.md").read_text(encoding="utf-8")
+    assert "95 % interval, max-t, simultaneous over all pairs of k" in notes
+    # Times stand in one column, below one another.
+    times = [line for line in said if re.fullmatch(r"\w+ +[\d.]+ s", line)]
+    assert len(times) == len(STAGES)
+    assert len({len(line) for line in times}) == 1
 
     few = small_study(tmp_path / "few", n_images=24, metrics=metrics)
     answer = " ".join(analysis.run(few, tmp_path / "other", workers=1).answer.split())

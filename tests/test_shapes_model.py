@@ -20,10 +20,13 @@ from analysis.collection.sweep import collect
 from analysis.datasets import shapes
 from analysis.manifest import load_study
 from data_manifests.shapes.training import data, evaluate, model, train
+from data_manifests.shapes.training.feed import Feed
 from data_manifests.shapes.training.packed import Packed
+from data_manifests.shapes.training.settings import Settings
+from data_manifests.shapes.training.trainer import Trainer
 
 KS = evaluate.KS
-SETTINGS = train.Settings("anyk", images=48, stored=16, batch=8, warm_up=4)
+SETTINGS = Settings("anyk", images=48, stored=16, batch=8, warm_up=4)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +126,8 @@ def test_batches_hold_every_k_and_fit_the_slots(tmp_path: Path) -> None:
     images, questions, _ = data.training_set(48, 16, 1, tmp_path)
     again = data.training_set(48, 16, 1, tmp_path)
     assert again[0] is not images and np.array_equal(again[0], images)
-    trainer = train.Trainer(SETTINGS, model.TOY, "cpu")
-    feed = train.Feed(trainer, torch.from_numpy(images), torch.from_numpy(questions))
+    trainer = Trainer(SETTINGS, model.TOY, "cpu")
+    feed = Feed(trainer, torch.from_numpy(images), torch.from_numpy(questions))
     for _ in range(6):
         feed()
         assert sorted(trainer.k.tolist()) == list(KS)

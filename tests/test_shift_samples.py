@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from analysis import shift
 from analysis.cli import app
-from analysis.shift import shift_of_table, with_samples
+from analysis.shift import read_table, shift_of_table, with_samples
 from complexity.errors import InputError
 from complexity.files import to_json
 
@@ -72,3 +73,36 @@ def test_the_command(tmp_path: Path, table: pd.DataFrame) -> None:
     table.to_parquet(tmp_path / "whole.parquet", index=False)
     ask[1] = str(tmp_path / "whole.parquet")
     assert CliRunner().invoke(app, ask).output == found.output
+
+
+def test_a_large_table_is_told_what_it_takes_and_how_it_stays_narrow(
+    tmp_path: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.parquet"
+    table.to_parquet(path, index=False)
+    ask = ["shift", str(path), "--complexity", "size", "--no-mixed-model"]
+    small = CliRunner().invoke(app, ask)
+    assert small.exit_code == 0 and not small.stderr
+    monkeypatch.setattr(shift, "LARGE", len(table))
+    large = CliRunner().invoke(app, ask)
+    assert large.stdout == small.stdout
+    assert large.stderr.startswith("note: 240 rows: this takes about")
+    assert "--samples FILE" in large.stderr
+
+
+def test_a_column_that_the_table_lacks_may_be_in_the_samples(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    path = tmp_path / "t.parquet"
+    table.to_parquet(path, index=False)
+    with pytest.raises(InputError, match=r"complexity .*: size\. To take it .*: --samples FILE"):
+        read_table(path, "texture")
+
+
+def test_of_a_wide_table_only_what_is_needed_is_read(tmp_path: Path, table: pd.DataFrame) -> None:
+    path = tmp_path / "t.csv"
+    table.assign(kind="a", code="007", other=1.0).to_csv(path, index=False)
+    rows = read_table(path, "size", ["kind"], text=("sample_id",))
+    assert list(rows.columns) == [*table.columns, "kind"]
+    # Where something else is missing the message is to name all there is.
+    assert "code" in read_table(path, "size", ["sort"]).columns

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.checking_finding import Finding, attempt
-from analysis.join_report import counted
+from analysis.join_report import counted, counted_between
 from analysis.latency_study.cells import CELL, REPEAT, summarise, units
-from analysis.latency_study.floors import beside_floors, read_floors
+from analysis.latency_study.floors import doubts, read_floors
 from analysis.results import read_latency
 from complexity.errors import InputError, listing
 
@@ -94,12 +94,8 @@ def _grid(summary: pd.DataFrame) -> Iterator[Finding]:
             )
         repeats = rows.loc[rows["unit"] == REPEAT, "n_units"]
         if len(repeats):
-            low, high = int(repeats.min()), int(repeats.max())
-            yield Finding(
-                "ok",
-                f"{name}: {'' if low == high else f'{low} to '}{counted(high, 'repeat')} of each",
-                "latency",
-            )
+            each = counted_between(repeats, "repeat")
+            yield Finding("ok", f"{name}: {each} of each", "latency")
 
 
 def _floors(floors: pd.DataFrame, summary: pd.DataFrame | None) -> Iterator[Finding]:
@@ -109,20 +105,5 @@ def _floors(floors: pd.DataFrame, summary: pd.DataFrame | None) -> Iterator[Find
     )
     if summary is None:
         return
-    beside = beside_floors(summary, floors)
-    if beside.empty:
-        yield Finding(
-            "note",
-            "no decoded token was timed at the floors' device, model, k and batch",
-            "floors",
-            "give decode_ms and n_new_tokens (at least 2), and floors of the same names",
-        )
-    under = beside[beside["ratio"] < 1]
-    if len(under):
-        yield Finding(
-            "note",
-            f"{len(under):,} of {counted(len(beside), 'time')} of a decoded token lie below the "
-            f"memory floor, at k = {listing(sorted(under['k'].unique()), shown=99)}",
-            "floors",
-            "floor_ms is ms a token: look at the unit, the bytes and the bandwidth",
-        )
+    for what, remedy in doubts(summary, floors):
+        yield Finding("note", what, "floors", remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from analysis.latency_models import LatencyFit, fit_group
-from analysis.latency_study.cells import CELL, cells
+from analysis.latency_study.cells import cells
 from complexity.errors import InputError
 
 
@@ -143,40 +143,3 @@ def cost_steps(rows: pd.DataFrame) -> tuple[CostStep, ...]:
             half = float(stdtrit(n - 1, 0.975) * slopes.std(ddof=1) / np.sqrt(n))
         steps.append(CostStep(k, next_k, mean, mean - half, mean + half, n))
     return tuple(steps)
-
-
-def latency_costs(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Lay out a + b k by cell.
-
-    Parameters
-    ----------
-    fits : sequence of mapping
-        ``fits/latency.json``.
-
-    Returns
-    -------
-    DataFrame
-        `CELL`, `at_zero_ms` (a), `per_expert_ms` (b), `ci_low`, `ci_high` (of b, 95 %),
-        `lack_of_fit_p` (that the means by k lie on the line; missing with two k).
-    """
-    rows = []
-    for fit in fits:
-        line = {term["term"]: term for term in fit["linear"]["fixed"]}
-        rows.append(
-            {
-                **{name: fit[name] for name in CELL},
-                "at_zero_ms": line["Intercept"]["estimate"],
-                "per_expert_ms": line["k"]["estimate"],
-                "ci_low": line["k"]["ci_low"],
-                "ci_high": line["k"]["ci_high"],
-                "lack_of_fit_p": (fit["lack_of_fit"] or {}).get("p"),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def steps_frame(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Lay out the steps of all cells: `CELL` and the fields of `CostStep`."""
-    return pd.DataFrame(
-        [{**{name: fit[name] for name in CELL}, **step} for fit in fits for step in fit["steps"]]
-    )

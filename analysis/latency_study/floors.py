@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.frames import read_frame, require_column
+from analysis.join_report import counted
 from analysis.latency import PER_TOKEN
 from analysis.schemas import Column, TableSchema
 from analysis.validation import check
-from complexity.errors import InputError
+from complexity.errors import InputError, listing
 
 if TYPE_CHECKING:
     from analysis.manifest import LatencyStudy
@@ -125,3 +126,57 @@ def beside_floors(summary: pd.DataFrame, floors: pd.DataFrame) -> pd.DataFrame:
     beside = steps.join(floor)
     beside["ratio"] = beside["median_ms"] / beside["floor_ms"]
     return beside[beside["floor_ms"].notna()].reset_index(drop=True)
+
+
+def doubts(summary: pd.DataFrame, floors: pd.DataFrame) -> list[tuple[str, str]]:
+    """Say what cannot be right about floors beside the times of decoded tokens.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        From `analysis.latency_study.cells.summarise`.
+    floors : DataFrame
+        From `read_floors`.
+
+    Returns
+    -------
+    list of (str, str)
+        What, and how to mend it: floors that are of nothing timed; tokens below their floor.
+    """
+    beside = beside_floors(summary, floors)
+    if beside.empty:
+        steps = summary[summary["phase"] == PER_TOKEN]
+        timed = f"timed were {_described(steps)}" if len(steps) else "none was timed at all"
+        return [
+            (
+                "no decoded token was timed at the floors' device, model, k and batch: the floors "
+                f"are of {_described(floors)}; {timed}",
+                "give decode_ms and n_new_tokens (at least 2), and floors of the same names",
+            )
+        ]
+    under = below(beside)
+    if not under:
+        return []
+    return [(under, "floor_ms is ms a token: look at the unit, the bytes and the bandwidth")]
+
+
+def below(beside: pd.DataFrame) -> str:
+    """Say which decoded tokens took less than their floor; empty if none did."""
+    under = beside[beside["ratio"] < 1]
+    if under.empty:
+        return ""
+    return (
+        f"{len(under):,} of {counted(len(beside), 'time')} of a decoded token "
+        f"{'lies' if len(under) == 1 else 'lie'} below the memory floor, at "
+        f"k = {_each(under['k'])}; the floor or the time is wrong"
+    )
+
+
+def _described(frame: pd.DataFrame) -> str:
+    named = [_each(frame[name].dropna()) for name in ("device", "model")]
+    parts = [*filter(None, named), f"k = {_each(frame['k'])}", f"batch {_each(frame['batch'])}"]
+    return ", ".join(parts)
+
+
+def _each(values: pd.Series) -> str:
+    return listing(sorted(values.unique()), shown=99)

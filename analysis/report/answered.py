@@ -240,51 +240,51 @@ def variance_components(fits: Sequence[Mapping[str, Any]], keys: Sequence[str]) 
     return pd.DataFrame(rows)
 
 
-def latency_cost(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def latency_cost(fits: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.DataFrame:
     """Give the cost of one more expert, and whether a line may be drawn at all.
 
     Parameters
     ----------
     fits : sequence of mapping
         ``fits/latency.json``.
+    keys : sequence of str
+        What tells the fits apart, as leading columns.
 
     Returns
     -------
     DataFrame
-        `device`, `phase`, `model`, `at_zero_ms` (a of a + b k), `per_expert_ms` (b), `ci_low`,
-        `ci_high`, `lack_of_fit_p` (of the line), `complexity_p` (level and curve in k do not
-        move with complexity).
+        `keys`, `at_zero_ms` (a of a + b k), `per_expert_ms` (b), `ci_low`, `ci_high` (of b, 95 %),
+        `lack_of_fit_p` (that the means by k lie on the line; missing with two k), and of fits
+        with complexity `complexity_p` (level and curve in k do not move with it).
     """
     rows = []
     for fit in fits:
         line = {term["term"]: term for term in fit["linear"]["fixed"]}
-        rows.append(
-            {
-                **{key: fit[key] for key in ("device", "phase", "model")},
-                "at_zero_ms": line["Intercept"]["estimate"],
-                "per_expert_ms": line["k"]["estimate"],
-                "ci_low": line["k"]["ci_low"],
-                "ci_high": line["k"]["ci_high"],
-                "lack_of_fit_p": (fit["lack_of_fit"] or {}).get("p"),
-                "complexity_p": (fit["complexity"] or {}).get("p"),
-            }
-        )
+        row = {
+            **{key: fit[key] for key in keys},
+            "at_zero_ms": line["Intercept"]["estimate"],
+            "per_expert_ms": line["k"]["estimate"],
+            "ci_low": line["k"]["ci_low"],
+            "ci_high": line["k"]["ci_high"],
+            "lack_of_fit_p": (fit["lack_of_fit"] or {}).get("p"),
+        }
+        if "complexity" in fit:
+            row["complexity_p"] = (fit["complexity"] or {}).get("p")
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def latency_steps(fits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Give the ratio of the mean latency at each k to that at the k before it.
+def latency_steps(fits: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.DataFrame:
+    """Stack what each step to the next k takes, as the fits have it.
 
     Returns
     -------
     DataFrame
-        `device`, `phase`, `model`, `k`, `next_k`, `ratio`, `ci_low`, `ci_high`, `n_items`.
+        `keys`, `k`, `next_k`, `ci_low`, `ci_high`, and `ratio` and `n_items` (see
+        `analysis.latency_models`) or `per_expert_ms` and `n_units` (a study of latency alone: see
+        `analysis.latency_study.costs.CostStep`).
     """
-    rows = [
-        {**{key: fit[key] for key in ("device", "phase", "model")}, **step}
-        for fit in fits
-        for step in fit["steps"]
-    ]
+    rows = [{**{key: fit[key] for key in keys}, **step} for fit in fits for step in fit["steps"]]
     return pd.DataFrame(rows)
 
 

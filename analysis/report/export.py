@@ -77,8 +77,9 @@ def write_table(
     path_stem: str | Path,
     *,
     caption: str,
-    label: str,
+    label: str | None = None,
     formats: Sequence[Format] = FORMATS,
+    full: pd.DataFrame | None = None,
     columns: Sequence[ColumnStyle] | None = None,
     notes: Sequence[str] = (),
 ) -> list[Path]:
@@ -92,12 +93,14 @@ def write_table(
         Path without suffix; a point in its name is kept.
     caption : str
         What the table shows, as plain text.
-    label : str
-        LaTeX key for cross-references, such as ``tab:accuracy``.
+    label : str or None
+        LaTeX key for cross-references; None takes the file's name: ``tab:accuracy-by-k``.
     formats : sequence of {"csv", "md", "tex"}
         Which files to write. The CSV holds every column of the frame under its own name, in
         full precision: floats read back to the same bits, nulls are empty, flags are true or
         false, lists are parted by blanks. Markdown and LaTeX hold the styled columns, rounded.
+    full : DataFrame or None
+        What the CSV holds in place of `frame`, where readers are shown less or in other words.
     columns : sequence of ColumnStyle or None
         What readers see, in this order; None shows every column by its type (see
         `default_styles`).
@@ -115,25 +118,31 @@ def write_table(
         For an unknown format, a style of a column that the frame lacks, or a label that
         LaTeX cannot take.
     """
-    if not re.fullmatch(r"[A-Za-z0-9:._-]+", label):
-        raise ValueError(f"label {label!r}: use letters, digits, colon, point, _ and - only")
+    stem = Path(path_stem)
+    key = f"tab:{stem.name.replace('_', '-')}" if label is None else label
+    if not re.fullmatch(r"[A-Za-z0-9:._-]+", key):
+        raise ValueError(f"label {key!r}: use letters, digits, colon, point, _ and - only")
     styles = list(default_styles(frame) if columns is None else columns)
     _check_styles(frame, styles)
     texts: dict[str, Callable[[], str]] = {
-        "csv": lambda: to_csv(frame),
+        "csv": lambda: to_csv(frame if full is None else full),
         "md": lambda: to_markdown(frame, styles, caption=caption, notes=notes),
-        "tex": lambda: to_latex(frame, styles, caption=caption, label=label, notes=notes),
+        "tex": lambda: to_latex(frame, styles, caption=caption, label=key, notes=notes),
     }
     unknown = sorted(set(formats) - set(texts))
     if unknown:
         raise ValueError(f"no table format {unknown[0]!r}: choose from {', '.join(texts)}")
-    stem = Path(path_stem)
     paths = []
     for suffix in formats:
         path = stem.with_name(f"{stem.name}.{suffix}")
         write_text(path, texts[suffix]())
         paths.append(path)
     return paths
+
+
+def write_csv(frame: pd.DataFrame, path_stem: str | Path) -> list[Path]:
+    """Write a frame as CSV alone; see `write_table`."""
+    return write_table(frame, path_stem, caption="", formats=("csv",))
 
 
 def default_styles(frame: pd.DataFrame, group: Collection[str] = ()) -> list[ColumnStyle]:

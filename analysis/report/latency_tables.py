@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 
 from analysis import numerals
+from analysis.join_report import counted_between
 from analysis.latency_study import CELL
-from analysis.latency_study.costs import latency_costs, steps_frame
+from analysis.latency_study.floors import below
 from analysis.report import answered
-from analysis.report.export import ColumnStyle, write_table
-from analysis.report.latency_words import decimals_of
+from analysis.report.export import ColumnStyle, write_csv, write_table
+from analysis.report.latency_words import by_reason
 from analysis.report.names import readable
-from analysis.report.wide import across, plus_minus
+from analysis.report.styles import COST, line_note
+from analysis.report.wide import across, decimals_of, plus_minus
+from analysis.report.wording import sentence
 
 _HEADERS = {"decode_mode": "how obtained", "dtype": "weights", "image_tokens": "image tokens"}
 _COUNTS = ("batch", "image_tokens")
@@ -47,9 +50,7 @@ def write_latency_tables(
     list of Path
         The files.
     """
-    paths = write_table(
-        summary, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
-    )
+    paths = write_csv(summary, folder / "latency_by_k")
     for phase, rows in summary.groupby("phase", sort=False):
         wide = across(rows, list(CELL), _median).merge(_spread(rows), on=list(CELL))
         styles, same = _cell_columns(rows, ("phase",))
@@ -81,22 +82,20 @@ def write_latency_tables(
 
 def _floors(floors: pd.DataFrame, folder: Path) -> list[Path]:
     wide = across(floors, list(CELL), _over_floor)
+    under = below(floors)
     styles, same = _cell_columns(floors, ("phase",))
-    paths = write_table(
-        floors, folder / "decode_floor", formats=("csv",), caption="", label="tab:decode-floor"
-    )
-    return paths + write_table(
+    return write_table(
         wide,
         folder / "decode_floor",
-        formats=("md", "tex"),
+        full=floors,
         caption="Time of a decoded token (ms), and how many times its memory floor that is.",
-        label="tab:decode-floor",
         columns=[*styles, *(ColumnStyle(c) for c in wide.columns if c not in CELL)],
         notes=[
             f"Median time per generated token after the first, of {_timed(floors)} (in brackets: "
             "over the floor). Floor: bytes of the weights that one token reads over the measured "
             "bandwidth of memory; the cache of keys and values and activations are not in it.",
             *_floor_values(floors),
+            *([f"{sentence(under)}."] if under else []),
             *same,
         ],
     )
@@ -126,21 +125,19 @@ def _over_floor(row: Any) -> str:
 def _costs(
     fits: Sequence[Mapping[str, Any]], refused: Sequence[Mapping[str, Any]], folder: Path
 ) -> list[Path]:
-    costs = latency_costs(fits)
-    steps = steps_frame(fits)
-    paths = []
-    for name, frame in (
+    costs = answered.latency_cost(fits, CELL)
+    steps = answered.latency_steps(fits, CELL)
+    frames = (
         ("latency_cost", costs),
         ("latency_steps", steps),
         ("coefficients_latency", answered.coefficients(fits, CELL)),
         ("random_effects_latency", answered.variance_components(fits, CELL)),
-    ):
-        label = f"tab:{name.replace('_', '-')}"
-        paths += write_table(frame, folder / name, formats=("csv",), caption="", label=label)
+    )
+    paths = [path for name, frame in frames for path in write_csv(frame, folder / name)]
     for phase, rows in costs.groupby("phase", sort=False):
-        lines = sorted({fit["linear"]["formula"] for fit in fits if fit["phase"] == phase})
+        line = line_note([fit for fit in fits if fit["phase"] == phase])
         none = [cell for cell in refused if cell["phase"] == phase]
-        paths += _cost(str(phase), rows, lines, none, folder)
+        paths += _cost(str(phase), rows, line, none, folder)
         paths += _steps(str(phase), steps[steps["phase"] == phase], folder)
     return paths
 
@@ -148,7 +145,7 @@ def _costs(
 def _cost(
     phase: str,
     rows: pd.DataFrame,
-    lines: Sequence[str],
+    line: str,
     refused: Sequence[Mapping[str, Any]],
     folder: Path,
 ) -> list[Path]:
@@ -159,17 +156,10 @@ def _cost(
         formats=("md", "tex"),
         caption=f"What one more active expert costs, {readable(phase)} (ms).",
         label=f"tab:latency-cost-{phase}",
-        columns=[
-            *styles,
-            ColumnStyle("at_zero_ms", "a", "number", 3),
-            ColumnStyle("per_expert_ms", "b", "number", 4),
-            ColumnStyle("ci_low", "95 % interval", "number", 4, upper="ci_high"),
-            ColumnStyle("lack_of_fit_p", "line, p", "p"),
-        ],
+        columns=[*styles, *COST],
         notes=[
-            f"Latency = a + b k: {'; '.join(lines)}. t interval, Satterthwaite degrees of freedom. "
-            "Where an item is a repeat, the interval is about timing the same request again in "
-            "the same session, not about other sessions.",
+            f"{line} Where an item is a repeat, the interval is about timing the same request "
+            "again in the same session, not about other sessions.",
             "Line: F test that the means by k (as a factor) lie on one, unadjusted; where it is "
             "rejected b is an average slope, and the steps between neighbouring k say more.",
             *_without(refused),
@@ -226,14 +216,9 @@ def _cell_columns(
 
 
 def _without(refused: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say which cells have no regression, cells of one reason together."""
-    reasons: dict[tuple[str, str], int] = {}
-    for cell in refused:
-        key = (readable(str(cell["phase"])), str(cell["why"]))
-        reasons[key] = reasons.get(key, 0) + 1
+    """Say which cells have no regression."""
     return [
-        f"No regression of {phase} ({n} cell{'' if n == 1 else 's'}): {why}."
-        for (phase, why), n in reasons.items()
+        f"No regression of {phase} ({cells}): {why}." for phase, why, cells in by_reason(refused)
     ]
 
 
@@ -241,9 +226,7 @@ def _timed(rows: pd.DataFrame) -> str:
     """Say over what a table's medians are."""
     found = []
     for unit, part in rows.groupby("unit", sort=False):
-        low, high = int(part["n_units"].min()), int(part["n_units"].max())
-        number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        found.append(f"{number} {unit}{'' if high == 1 else 's'}")
+        found.append(counted_between(part["n_units"], str(unit)))
     return " or ".join(found)
 
 
@@ -260,6 +243,4 @@ def _spread(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _step(row: Any) -> str:
     half = row.ci_high - row.per_expert_ms
-    if np.isnan(half):
-        return plus_minus(row.per_expert_ms, half, numerals.decimals_for([row.per_expert_ms], 2))
     return plus_minus(row.per_expert_ms, half, decimals_of(row.per_expert_ms, half))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.join_report import counted, counted_between
 from analysis.latency import PER_TOKEN
 from analysis.latency_study.cells import CELL, one_time_for_all_k
+from analysis.latency_study.floors import doubts, read_floors
 from analysis.manifest import LatencyStudy
-from analysis.numerals import MISSING, decimals_for, number, significant
+from analysis.numerals import MISSING, number, significant
 from analysis.report.names import readable
-from analysis.report.wide import plus_minus
-from analysis.report.wording import bullet, indented, paragraph
+from analysis.report.wide import decimals_of, plus_minus
+from analysis.report.wording import bullet, indented, opening, paragraph, section, sentence
 
 ALPHA = 0.05
 #: Phases that the answer spells out; the others are sums of them, or do not run experts.
@@ -57,8 +60,7 @@ def latency_answer(study: LatencyStudy, folder: Path) -> str:
     costs = _cells(tables / "latency_cost.csv")
     steps = _cells(tables / "latency_steps.csv")
     floors = _cells(tables / "decode_floor.csv")
-    lines = [*paragraph(study.manifest.title), QUESTION, "=" * len(QUESTION), ""]
-    lines += paragraph(HOW_TO_READ)
+    lines = [*opening(study.manifest.title, QUESTION), *paragraph(HOW_TO_READ)]
     for about, rows in summary.groupby(list(CELL[:4]), sort=False):
         here = dict(zip(CELL[:4], about, strict=True))
         lines += ["", *paragraph("{1} on {0}, {2}: {3}".format(*about)), *_grid(rows)]
@@ -71,15 +73,17 @@ def latency_answer(study: LatencyStudy, folder: Path) -> str:
         for batch in sorted(beside["batch"].unique()):
             lines += ["", *_floor(beside[beside["batch"] == batch])]
         lines += _elsewhere(rows, [phase for phase in phases if phase not in shown])
+    given = read_floors(study)
+    odd = [] if given is None else doubts(summary, given)
+    said = [f"{sentence(what)}. {sentence(mend)}." for what, mend in odd]
+    lines += section("To look into", said, bullet)
     refused = folder / "fits" / "latency_refused.json"
     if refused.is_file():
-        lines += ["", "Set aside"]
-        for reason in _reasons(json.loads(refused.read_text(encoding="utf-8"))):
-            lines += bullet(reason)
-    lines += ["", "What this cannot tell"]
-    limits = [*study.manifest.notes, *LIMITS]
-    for item in [*limits, FLOOR_LIMIT] if len(floors) else limits:
-        lines += bullet(item)
+        reasons = by_reason(json.loads(refused.read_text(encoding="utf-8")))
+        said = [f"No regression of {phase} in {n}: {why}." for phase, why, n in reasons]
+        lines += section("Set aside", said, bullet)
+    limits = [*study.manifest.notes, *LIMITS, *([FLOOR_LIMIT] if len(floors) else [])]
+    lines += section("What this cannot tell", limits, bullet)
     return "\n".join(lines) + "\n"
 
 
@@ -113,10 +117,7 @@ def _of(frame: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
 
 def _grid(rows: pd.DataFrame) -> list[str]:
     ks = ", ".join(str(k) for k in sorted(rows["k"].unique()))
-    low, high = int(rows["n_units"].min()), int(rows["n_units"].max())
-    n = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    unit = rows["unit"].iloc[0]
-    return indented(f"k = {ks}; {n} {unit}{'' if high == 1 else 's'} of each.")
+    return indented(f"k = {ks}; {counted_between(rows['n_units'], rows['unit'].iloc[0])} of each.")
 
 
 def _phase(rows: pd.DataFrame, costs: pd.DataFrame, steps: pd.DataFrame) -> list[str]:
@@ -162,14 +163,8 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 
 def _interval(found: Mapping[Any, Any], name: str) -> str:
     value, half = float(found[name]), float(found["ci_high"] - found[name])
-    if math.isnan(half):
-        return number(value, decimals_for([value], 2))
-    return plus_minus(value, half, decimals_of(value, half))
-
-
-def decimals_of(value: float, half: float) -> int:
-    """Choose decimals for a time and its half-width: two digits of it, four of the time at most."""
-    return max(min(decimals_for([half], 2), decimals_for([value], 4)), decimals_for([half], 1))
+    decimals = decimals_of(value, half)
+    return number(value, decimals) if math.isnan(half) else plus_minus(value, half, decimals)
 
 
 def _floor(rows: pd.DataFrame) -> list[str]:
@@ -190,13 +185,7 @@ def _floor(rows: pd.DataFrame) -> list[str]:
     return _aligned(table)
 
 
-def _reasons(refused: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name what has no regression, cells of one reason together."""
-    found: dict[tuple[str, str], int] = {}
-    for cell in refused:
-        key = (readable(str(cell["phase"])), str(cell["why"]))
-        found[key] = found.get(key, 0) + 1
-    return [
-        f"No regression of {phase} in {n} cell{'' if n == 1 else 's'}: {why}."
-        for (phase, why), n in found.items()
-    ]
+def by_reason(refused: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Name what has no regression, cells of one reason together: phase, why, how many cells."""
+    found = Counter((readable(str(cell["phase"])), str(cell["why"])) for cell in refused)
+    return [(phase, why, counted(n, "cell")) for (phase, why), n in found.items()]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.report.names import readable
 from complexity.sources import ImageSource
 
 
@@ -61,3 +62,9 @@ class Material:
     def primary_answers(self) -> list[Mapping[str, Any]]:
         """Answers of the primary metric."""
         return [answer for answer in self.answers if answer["metric"] == self.primary]
+
+    def buckets(self, metric: str | None = None) -> str:
+        """Name the buckets of a metric and their ranges; None is the primary one."""
+        name = self.primary if metric is None else metric
+        ranges = ", ".join(f"{bucket} {range_}" for bucket, range_ in self.ranges[name].items())
+        return f"Buckets of {readable(name)}: {ranges}."

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.numerals import k_list, p_value
-from analysis.report.export import ColumnStyle, write_table
+from analysis.report.export import ColumnStyle, write_csv, write_table
 from analysis.robustness.leave_out import TRIED
 
 MEANINGS = {
@@ -91,16 +91,13 @@ def write_robustness_tables(found: Sequence[Mapping[str, Any]], folder: Path) ->
     if not found:
         return []
     everything = specifications(found).assign(common=lambda f: f["common"].map(_joined))
-    paths = write_table(
-        everything, folder / "specifications", formats=("csv",), caption="", label="tab:specs"
-    )
+    paths = write_csv(everything, folder / "specifications")
     shares = agreement(found)
     joint = found[0]["joint"]
     paths += write_table(
         shares,
         folder / "specification_agreement",
         caption="Share of specifications in which each k is not rejected as best at both ends.",
-        label="tab:specification-agreement",
         columns=[
             ColumnStyle("model"),
             ColumnStyle("specifications", kind="count"),
@@ -122,7 +119,6 @@ def write_robustness_tables(found: Sequence[Mapping[str, Any]], folder: Path) ->
         rows,
         folder / "left_out",
         caption="The headline test without a bucket, a kind of question or a single image.",
-        label="tab:left-out",
         columns=[
             ColumnStyle("model", group=True),
             ColumnStyle("left_out", "left out"),

@@ -87,18 +87,16 @@ def write_side_by_side(
 ) -> list[Path]:
     """Write `methods_side_by_side`: every metric as CSV, the primary one for readers."""
     stem = folder / "methods_side_by_side"
-    label = "tab:methods-side-by-side"
-    paths = write_table(side_by_side(answers), stem, formats=("csv",), caption="", label=label)
     spelled = tested(side_by_side(primary))
     caption = f"What each method says of {readable(primary[0]['metric'])}."
     lead = [ColumnStyle("model", group=True), ColumnStyle("method")]
     says = [ColumnStyle("verdict"), ColumnStyle("headline")]
-    paths += write_table(
+    paths = write_table(
         spelled,
         stem,
-        formats=("md",),
+        formats=("csv", "md"),
+        full=side_by_side(answers),
         caption=caption,
-        label=label,
         columns=[
             *lead,
             ColumnStyle("question", "tests or estimates"),
@@ -118,7 +116,6 @@ def write_side_by_side(
         stem,
         formats=("tex",),
         caption=caption,
-        label=label,
         columns=[*lead, ColumnStyle("p_shown", "p"), ColumnStyle("result"), *says],
         notes=[*NOTES, f"{explained[0].upper()}{explained[1:]}."],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,3 +43,14 @@ def plus_minus(value: float, half: float, decimals: int, *, signed: bool = False
     """Spell an estimate and the half-width of its interval: ``96.1 ± 0.4``."""
     spell = numerals.signed if signed else numerals.number
     return f"{spell(value, decimals)} ± {numerals.number(half, decimals)}"
+
+
+def decimals_of(value: float, half: float) -> int:
+    """Choose decimals for a time and its half-width: two digits of it, four of the time at most.
+
+    Without a half-width (NaN), two digits of the time.
+    """
+    if math.isnan(half):
+        return numerals.decimals_for([value], 2)
+    few, most = numerals.decimals_for([half], 1), numerals.decimals_for([half], 2)
+    return max(min(most, numerals.decimals_for([value], 4)), few)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable, Sequence
 
 WIDTH = 92
 GLUE = "\N{NO-BREAK SPACE}"
@@ -23,6 +24,23 @@ def paragraph(text: str, indent: int = 0) -> list[str]:
 def indented(text: str) -> list[str]:
     """Fold a text into lines set in by two."""
     return [f"  {line}" for line in paragraph(text, 2)]
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def opening(title: str, question: str) -> list[str]:
+    """Begin an answer: what is studied, the question underlined, an empty line."""
+    return [*paragraph(title), question, "=" * len(question), ""]
+
+
+def section(
+    heading: str, items: Sequence[str], fold: Callable[[str], list[str]] = indented
+) -> list[str]:
+    """Set items under a heading after an empty line; nothing without items."""
+    return ["", heading, *(line for item in items for line in fold(item))] if items else []
 
 
 def bullet(text: str) -> list[str]:

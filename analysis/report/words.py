@@ -15,9 +15,7 @@ from analysis.numerals import k_list, number, p_value, percent, points, signed
 from analysis.optimum.cautions import SHORT
 from analysis.report.measured import ALL
 from analysis.report.robustness_tables import robustness_sentences
-from analysis.report.wording import bullet as _bullet
-from analysis.report.wording import indented as _indented
-from analysis.report.wording import paragraph as _paragraph
+from analysis.report.wording import bullet, indented, opening, paragraph, section
 from analysis.report.worth_words import worth_sentences
 from complexity.errors import listing
 
@@ -50,37 +48,25 @@ def answer_text(study: Study, folder: Path) -> str:
     ranges = _ranges(folder, primary.metric)
     join = _read(folder / "join.json")
     question = f"Does the best number of active experts k shift with {primary.metric}?"
-    lines = [*_paragraph(study.manifest.title), question, "=" * len(question), ""]
-    lines += _paragraph(_verdict(chosen, primary.metric))
+    lines = opening(study.manifest.title, question) + paragraph(_verdict(chosen, primary.metric))
     for answer in chosen:
         lines += ["", *_model(answer, ranges)]
     latency = _latency(study, folder, [a["model"] for a in chosen])
-    if latency:
-        lines += ["", "Latency (± half-width of the 95 % interval)"]
-        lines += [line for item in latency for line in _indented(item)]
+    lines += section("Latency (± half-width of the 95 % interval)", latency)
     path = folder / "worth" / f"{primary.metric}.json"
     worths = [w for w in _read(path) if primary.model in ("all", w["model"])]
     timed = study.manifest.analysis.latency
-    worth = worth_sentences(worths, None if timed is None else (timed.device, timed.phase))
-    if worth:
-        lines += ["", "Worth", *(line for item in worth for line in _indented(item))]
+    choice = None if timed is None else (timed.device, timed.phase)
+    lines += section("Worth", worth_sentences(worths, choice))
     robust = robustness_sentences(
         [r for r in _read(folder / "robustness.json") if primary.model in ("all", r["model"])]
     )
-    if robust:
-        lines += ["", "Other choices, other data"]
-        lines += [line for item in robust for line in _indented(item)]
+    lines += section("Other choices, other data", robust)
     others = [a for found in answers.values() for a in found if a["role"] == "secondary"]
-    if others:
-        lines += ["", "Other metrics and models", *_indented(_secondary(others))]
-    aside = _set_aside(folder)
-    if aside:
-        lines += ["", "Set aside"]
-        for item in aside:
-            lines += _bullet(item)
-    lines += ["", "What this cannot tell"]
-    for item in _limits(chosen, accuracy, join, folder, study):
-        lines += _bullet(item)
+    lines += section("Other metrics and models", [_secondary(others)] if others else [])
+    lines += section("Set aside", _set_aside(folder), bullet)
+    limits = _limits(chosen, accuracy, join, folder, study)
+    lines += section("What this cannot tell", limits, bullet)
     return "\n".join(lines) + "\n"
 
 
@@ -98,12 +84,12 @@ def no_results_text(study: Study, folder: Path) -> str:
         if row.bucket != ALL
     )
     lines = [f"{study.manifest.title}: measured and bucketed; there are no per-k results yet.", ""]
-    lines += _paragraph(
+    lines += paragraph(
         f"{total['n_images']:,} images and {total['n_samples']:,} samples by {primary}: {buckets}."
     )
     lines += [
         "",
-        *_paragraph(
+        *paragraph(
             "To learn whether the optimal k shifts, Optik needs the score of every sample at two "
             "or more values of k. Run your model's evaluation once per k (k is set in the model's "
             "configuration, for instance num_experts_per_tok), collect the scores in one table "
@@ -114,7 +100,7 @@ def no_results_text(study: Study, folder: Path) -> str:
         "    - {path: results.parquet, format: table, k: {column: k}, model: {column: model},",
         "       columns: {score: score}}",
         "",
-        *_paragraph("Then run the same command again: what was measured is kept."),
+        *paragraph("Then run the same command again: what was measured is kept."),
     ]
     return "\n".join(lines) + "\n"
 
@@ -154,12 +140,12 @@ def _model(answer: Mapping[str, Any], ranges: Mapping[str, str]) -> list[str]:
     if shift["p_adjusted"] != shift["p"]:
         p += f"; {p_value(shift['p_adjusted'])} after {shift['adjusted_by']}"
     if shift["common_k"]:
-        lines = _indented(
+        lines = indented(
             f"One k may be best at {ends}: k = {k_list(shift['common_k'])} not rejected ({p})."
         )
     else:
-        lines = _indented(f"No k is best at {ends}: all rejected ({p}).")
-    lines += _indented(
+        lines = indented(f"No k is best at {ends}: all rejected ({p}).")
+    lines += indented(
         f"One k for all: k = {single['k']} costs at most {_points(single['limit'])} points of "
         f"accuracy against the best k at either end (estimated {_points(single['cost'])}; upper "
         "95 % limit, simultaneous over all k)."
@@ -168,17 +154,17 @@ def _model(answer: Mapping[str, Any], ranges: Mapping[str, str]) -> list[str]:
         f"{item['bucket']} {k_list(item['set'], 'or')} (most accurate: {_winner(item)})"
         for item in answer["optimum"]
     )
-    lines += _indented(f"Not distinguishable from the best k by bucket: {sets}.")
-    lines += _indented(_interaction(answer))
-    lines += _indented(_gain(answer))
+    lines += indented(f"Not distinguishable from the best k by bucket: {sets}.")
+    lines += indented(_interaction(answer))
+    lines += indented(_gain(answer))
     if shift["estimate"] is not None:
-        lines += _indented(
+        lines += indented(
             f"Size of the shift by the quadratic: {shift['estimate']:+.2f} doublings of k per "
             f"standard deviation of complexity (95 % interval {shift['ci_low']:+.2f} to "
             f"{shift['ci_high']:+.2f})."
         )
     for warning in answer["warnings"]:
-        lines += _indented(f"Note: {warning}")
+        lines += indented(f"Note: {warning}")
     return [answer["model"], *lines]
 
 
@@ -222,7 +208,7 @@ def _interaction(answer: Mapping[str, Any]) -> str:
     return (
         f"{head}. Clearest at k = {k}, against k = {gain['reference']}: "
         f"{points(by_group[low, k]['estimate'])} ({low}), {points(by_group[high, k]['estimate'])} "
-        f"({high}); difference {_with_interval(gain)}."
+        f"({high}); difference {_with_interval(gain)} (95 %, max-t over k)."
     )
 
 
@@ -237,7 +223,7 @@ def _gain(answer: Mapping[str, Any]) -> str:
     by_group = {(gain["group"], gain["k"]): gain for gain in answer["gains"]}
     low, high = answer["shift"]["ends"][0], answer["shift"]["ends"][-1]
     return (
-        f"Most accurate over all images: k = {best}. Against it k = {other}: "
+        f"Most accurate over all images: k = {best}. Against it k = {other} (95 %, max-t): "
         f"{_with_interval(by_group[ALL, other])}; {low} {_with_interval(by_group[low, other])}, "
         f"{high} {_with_interval(by_group[high, other])}."
     )
@@ -382,7 +368,3 @@ def _read(path: Path) -> Any:
 def _and(names: Sequence[str]) -> str:
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] if not text.startswith("k =") else text

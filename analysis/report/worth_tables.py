@@ -10,14 +10,14 @@ import pandas as pd
 
 from analysis import numerals
 from analysis.report import worth_frames
-from analysis.report.export import ColumnStyle, default_styles, write_table
+from analysis.report.export import ColumnStyle, default_styles, write_csv, write_table
 from analysis.report.material import Material
 from analysis.report.names import readable
 from analysis.report.wide import across, plus_minus
 from analysis.worth.cross_fit import N_FOLDS, N_REPEATS
 
 
-def write_worth_tables(m: Material, folder: Path, buckets: str) -> list[Path]:
+def write_worth_tables(m: Material, folder: Path) -> list[Path]:
     """Write `worth_smallest_k`, `worth_policies` and, with latency, `worth_utility`.
 
     Parameters
@@ -26,55 +26,48 @@ def write_worth_tables(m: Material, folder: Path, buckets: str) -> list[Path]:
         What to write; every metric goes into the CSV, the primary one into print.
     folder : Path
         The run's `tables/` folder.
-    buckets : str
-        A note that names the buckets of the primary metric.
     """
     if not m.worth:
         return []
     primary = [worth for worth in m.worth if worth["metric"] == m.primary]
-    paths = _smallest(m, primary, folder, buckets)
+    paths = _smallest(m, primary, folder)
     if any(worth["value"] for worth in m.worth):
-        paths += _policies(m, primary, folder, buckets)
+        paths += _policies(m, primary, folder)
     if any(worth["utility"] for worth in m.worth):
-        paths += _utility(m, primary, folder, buckets)
+        paths += _utility(m, primary, folder)
     return paths
 
 
-def _smallest(m: Material, primary: list[Any], folder: Path, buckets: str) -> list[Path]:
-    stem, label = folder / "worth_smallest_k", "tab:worth-smallest-k"
-    everything = worth_frames.smallest_k(m.worth)
-    paths = write_table(everything, stem, formats=("csv",), caption="", label=label)
+def _smallest(m: Material, primary: list[Any], folder: Path) -> list[Path]:
     margin = numerals.number(100 * primary[0]["margin"], 1)
     wide = across(
         worth_frames.smallest_k(primary),
         ["model", "bucket", "n_images", "best", "smallest"],
         lambda row: numerals.number(100 * row.limit, 1),
     )
-    return paths + write_table(
+    return write_table(
         wide,
-        stem,
-        formats=("md", "tex"),
+        folder / "worth_smallest_k",
+        full=worth_frames.smallest_k(m.worth),
         caption=f"Smallest k within {margin} accuracy points of the most accurate one, by "
         f"{readable(m.primary)}; upper 95 % limits of each k's distance (points).",
-        label=label,
         columns=default_styles(wide, group=["model"]),
         notes=[
             "Limits are simultaneous over the k of a row (multiple comparisons with the best "
             "after Hsu, image-cluster covariance), not over rows. None: no k is certain to be "
             "within the margin.",
             *(f"{worth['model']}: {note}" for worth in primary for note in worth["notes"]),
-            buckets,
+            m.buckets(),
         ],
     )
 
 
-def _policies(m: Material, primary: list[Any], folder: Path, buckets: str) -> list[Path]:
-    stem, label = folder / "worth_policies", "tab:worth-policies"
+def _policies(m: Material, primary: list[Any], folder: Path) -> list[Path]:
+    stem = folder / "worth_policies"
     everything = worth_frames.policy_values(m.worth)
-    paths = write_table(everything, stem, formats=("csv",), caption="", label=label)
     frame = worth_frames.policy_values(primary)
     if frame.empty:
-        return paths
+        return write_csv(everything, stem)
     spelled = pd.DataFrame([_policy_row(row) for row in frame.to_dict("records")])
     styles = [
         ColumnStyle("model", group=True),
@@ -89,12 +82,11 @@ def _policies(m: Material, primary: list[Any], folder: Path, buckets: str) -> li
     ]
     if frame["ms"].isna().all():
         styles = [style for style in styles if style.column not in ("ms", "utility")]
-    return paths + write_table(
+    return write_table(
         spelled,
         stem,
-        formats=("md", "tex"),
+        full=everything,
         caption=f"What choosing k by {readable(m.primary)} is worth against the best single k.",
-        label=label,
         columns=styles,
         notes=[
             f"Cross-fitted: cut points, k by bucket and the one k are learned in {N_FOLDS - 1} of "
@@ -106,7 +98,7 @@ def _policies(m: Material, primary: list[Any], folder: Path, buckets: str) -> li
             "Utility is accuracy less price times latency. Equal accuracy: the fastest policy as "
             "accurate in training as the most accurate k; within margin: as the fastest k "
             "within the margin of it.",
-            buckets,
+            m.buckets(),
         ],
     )
 
@@ -146,13 +138,12 @@ def policy_words(policy: str, price: float) -> str:
     return f"speed, {policy}" if policy in ("equal accuracy", "within margin") else policy
 
 
-def _utility(m: Material, primary: list[Any], folder: Path, buckets: str) -> list[Path]:
-    stem, label = folder / "worth_utility", "tab:worth-utility"
+def _utility(m: Material, primary: list[Any], folder: Path) -> list[Path]:
+    stem = folder / "worth_utility"
     everything = worth_frames.utility_by_price(m.worth)
-    paths = write_table(everything, stem, formats=("csv",), caption="", label=label)
     frame = worth_frames.utility_by_price(primary)
     if frame.empty:
-        return paths
+        return write_csv(everything, stem)
     prices = ["price_from", "price_to", "price_to_low", "price_to_high"]
     notes = sorted(
         {
@@ -161,13 +152,12 @@ def _utility(m: Material, primary: list[Any], folder: Path, buckets: str) -> lis
             if worth["latency"] is not None
         }
     )
-    return paths + write_table(
+    return write_table(
         frame.assign(**{name: 100 * frame[name] for name in prices}),
         stem,
-        formats=("md", "tex"),
+        full=everything,
         caption="k of highest utility (accuracy less price times latency) by price, in accuracy "
         "points per ms.",
-        label=label,
         columns=[
             ColumnStyle("model", group=True),
             ColumnStyle("bucket", group=True),
@@ -194,6 +184,6 @@ def _utility(m: Material, primary: list[Any], folder: Path, buckets: str) -> lis
             "Dominated: another k is no slower and no less accurate. Inside the hull: at every "
             "price some other k is worth at least as much.",
             *notes,
-            buckets,
+            m.buckets(),
         ],
     )

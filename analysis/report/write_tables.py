@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,12 @@ from analysis import numerals
 from analysis.optimum.common import DRAWS
 from analysis.report import answered, measured
 from analysis.report.export import ColumnStyle, default_styles, write_table
+from analysis.report.latency_by_bucket import write_bucket_latency
 from analysis.report.material import Material
 from analysis.report.names import readable
 from analysis.report.robustness_tables import write_robustness_tables
 from analysis.report.side_by_side_tables import write_side_by_side
+from analysis.report.styles import coefficient_columns
 from analysis.report.wide import across, plus_minus
 from analysis.report.worth_tables import write_worth_tables
 
@@ -35,17 +36,14 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
     """
     m = material
     described = measured.descriptives(m.complexity, m.samples, m.labels)
-    stem = folder / "descriptives"
-    paths = write_table(described, stem, formats=("csv",), caption="", label="tab:descriptives")
     spelled = described.assign(
         **{name: described[name].map(numerals.significant) for name in ("mean", "sd", "min", "max")}
     )
-    paths += write_table(
+    paths = write_table(
         spelled,
-        stem,
-        formats=("md", "tex"),
+        folder / "descriptives",
+        full=described,
         caption="Visual complexity of the images, overall and by bucket.",
-        label="tab:descriptives",
         columns=[
             ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("bucket"),
@@ -53,32 +51,28 @@ def write_tables(material: Material, folder: Path) -> list[Path]:
             ColumnStyle("n_samples", "samples", "count"),
             *(ColumnStyle(name) for name in ("mean", "sd", "min", "max")),
         ],
-        notes=[_buckets(m, metric) for metric in m.ranges],
+        notes=[m.buckets(metric) for metric in m.ranges],
     )
     if m.table is not None:
         paths += _accuracy_tables(m, folder)
         paths += write_side_by_side(m.answers, m.primary_answers(), folder)
-        paths += write_worth_tables(m, folder, _buckets(m))
+        paths += write_worth_tables(m, folder)
         paths += write_robustness_tables(m.robustness, folder)
     if m.latency is not None and len(m.latency):
-        paths += _latency_tables(m, folder)
+        paths += write_bucket_latency(m, folder)
     return paths
 
 
 def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
     assert m.table is not None
-    ranges = _buckets(m)
+    ranges = m.buckets()
     accuracy = measured.accuracy_by_k(m.table, m.labels[m.primary])
-    paths = write_table(
-        accuracy, folder / "accuracy_by_k", formats=("csv",), caption="", label="tab:accuracy-by-k"
-    )
     wide = across(accuracy, ["model", "bucket", "n_images", "n_samples"], _accuracy)
-    paths += write_table(
+    paths = write_table(
         wide,
         folder / "accuracy_by_k",
-        formats=("md", "tex"),
+        full=accuracy,
         caption=f"Accuracy (%) by active experts k and {readable(m.primary)}.",
-        label="tab:accuracy-by-k",
         columns=default_styles(wide, group=["model"]),
         notes=[
             "± is the half-width of the 95 % interval (normal, clustered by image). k are paired "
@@ -87,18 +81,10 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     paths += write_table(
-        answered.optimal_k(m.answers),
-        folder / "optimal_k",
-        formats=("csv",),
-        caption="",
-        label="tab:optimal-k",
-    )
-    paths += write_table(
         answered.optimal_k(m.primary_answers()),
         folder / "optimal_k",
-        formats=("md", "tex"),
+        full=answered.optimal_k(m.answers),
         caption=f"Accuracy-optimal number of active experts k by {readable(m.primary)}.",
-        label="tab:optimal-k",
         columns=[
             ColumnStyle("model", group=True),
             ColumnStyle("bucket"),
@@ -117,14 +103,13 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
             "once, a test of its own that may keep a k which one bucket's set leaves out. "
             "Neither set is adjusted for the number of models; not rejected does not mean "
             "equally good. All metrics are in the CSV.",
-            _buckets(m),
+            m.buckets(),
         ],
     )
     paths += write_table(
         answered.interactions(m.answers),
         folder / "interaction_tests",
         caption="Does the curve of accuracy in k change with complexity?",
-        label="tab:interaction-tests",
         columns=[
             ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
@@ -154,7 +139,6 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         answered.shifts(m.answers),
         folder / "shift_tests",
         caption="Does the optimal k shift with complexity?",
-        label="tab:shift-tests",
         columns=[
             ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
@@ -186,39 +170,27 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     by_k = answered.p_by_k(m.answers)
-    paths += write_table(
-        by_k,
-        folder / "p_by_k",
-        formats=("csv",),
-        caption="",
-        label="tab:p-by-k",
-    )
     wide = across(by_k, ["metric", "model"], lambda row: numerals.p_number(row.p))
     paths += write_table(
         wide,
         folder / "p_by_k",
-        formats=("md", "tex"),
+        full=by_k,
         caption="p of the null that this k is optimal at both ends of complexity.",
-        label="tab:p-by-k",
         columns=default_styles(wide, group=["metric"]),
         notes=["The k with p above .05 are a confidence set for one k that serves both ends."],
     )
     gains = answered.gains_by_k(m.primary_answers())
-    paths += write_table(
-        gains, folder / "gains_by_k", formats=("csv",), caption="", label="tab:gains-by-k"
-    )
     wide = across(gains, ["model", "reference", "group"], _points)
     paths += write_table(
         wide,
         folder / "gains_by_k",
-        formats=("md", "tex"),
+        full=gains,
         caption=f"Accuracy of each k against the reference k, by {readable(m.primary)} (points).",
-        label="tab:gains-by-k",
         columns=default_styles(wide, group=["model", "reference"]),
         notes=[
             "Paired within questions, clustered by image; ± is the half-width of the 95 % "
-            "interval, simultaneous over all pairs of k of a group (high - low: over the k of "
-            "the row). The reference is the k most accurate over all images, chosen on the same "
+            "interval, max-t, simultaneous over all pairs of k of a group (high - low: over the k "
+            "of the row). The reference is the k most accurate over all images, chosen on the same "
             "data.",
             ranges,
         ],
@@ -227,7 +199,6 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         answered.quadratics(m.answers),
         folder / "quadratic",
         caption="Second opinion on a shift: the quadratic in log2 k.",
-        label="tab:quadratic",
         columns=[
             ColumnStyle("metric", kind="name", group=True),
             ColumnStyle("model"),
@@ -254,8 +225,7 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         answered.coefficients(m.accuracy_fits, ["model", "curve"]),
         folder / "coefficients_accuracy",
         caption=f"Logit of the score on k, {readable(m.primary)} (c, standardised) and covariates.",
-        label="tab:coefficients-accuracy",
-        columns=_coefficient_columns(["model", "curve"]),
+        columns=coefficient_columns(["model", "curve"]),
         notes=[
             f"Models: {'; '.join(sorted({fit['formula'] for fit in m.accuracy_fits}))} "
             f"(x = log2 k). Reference: k = {min(m.primary_answers()[0]['ks'])}, and of each "
@@ -264,126 +234,6 @@ def _accuracy_tables(m: Material, folder: Path) -> list[Path]:
         ],
     )
     return paths
-
-
-def _latency_tables(m: Material, folder: Path) -> list[Path]:
-    assert m.latency is not None
-    keys = ["device", "phase", "model"]
-    latency = measured.latency_by_k(m.latency, m.samples, m.labels[m.primary])
-    paths = write_table(
-        latency, folder / "latency_by_k", formats=("csv",), caption="", label="tab:latency-by-k"
-    )
-    carried = latency[latency["carried_by"].notna() & (latency["bucket"] == measured.ALL)]
-    for phase, rows in latency.groupby("phase", sort=False):
-        wide = across(rows, ["device", "model", "bucket", "n_items"], _milliseconds)
-        name = readable(str(phase))
-        paths += write_table(
-            wide,
-            folder / f"latency_by_k_{phase}",
-            formats=("md", "tex"),
-            caption=f"Mean {name} latency (ms) by active experts k and {readable(m.primary)}.",
-            label=f"tab:latency-by-k-{phase}",
-            columns=default_styles(wide, group=["device", "model"]),
-            notes=[
-                "Repeats are averaged within a sample. ± is the half-width of the 95 % interval "
-                "(normal, clustered by image). Medians and maxima are in the CSV.",
-                *(
-                    f"{row.model}, {row.device}, k = {row.k}: the mean is carried by "
-                    f"{row.carried_by} (median {row.median_ms:.2f} ms, maximum "
-                    f"{row.max_ms:.1f} ms)."
-                    for row in carried[carried["phase"] == phase].itertuples()
-                ),
-                _buckets(m),
-            ],
-        )
-    if not m.latency_fits:
-        return paths
-    paths += _latency_costs(m, folder)
-    methods = sorted({f"{fit['formula']} ({fit['method'].upper()})" for fit in m.latency_fits})
-    troubled = [
-        f"{fit['model']}, {fit['device']}, {fit['phase']}: {warning}"
-        for fit in m.latency_fits
-        for warning in fit["warnings"]
-    ]
-    paths += write_table(
-        answered.coefficients(m.latency_fits, keys),
-        folder / "coefficients_latency",
-        caption="Linear mixed models of latency (ms).",
-        label="tab:coefficients-latency",
-        columns=_coefficient_columns(keys),
-        notes=[
-            f"Models: {'; '.join(methods)}. k as a factor, c: standardised "
-            f"{readable(m.primary)}, order: position in the run (0 to 1). "
-            "t, Satterthwaite degrees of freedom.",
-            *troubled,
-        ],
-    )
-    paths += write_table(
-        answered.variance_components(m.latency_fits, keys),
-        folder / "random_effects_latency",
-        caption="Random-effect standard deviations of the latency models (ms).",
-        label="tab:random-effects-latency",
-        columns=[
-            *_keys(keys),
-            ColumnStyle("group"),
-            ColumnStyle("term", kind="name"),
-            ColumnStyle("sd_or_corr", "SD", "number", 4),
-            ColumnStyle("n_groups", "groups", "count"),
-        ],
-    )
-    return paths
-
-
-def _latency_costs(m: Material, folder: Path) -> list[Path]:
-    keys = ["device", "phase", "model"]
-    lines = sorted({fit["linear"]["formula"] for fit in m.latency_fits})
-    paths = write_table(
-        answered.latency_cost(m.latency_fits),
-        folder / "latency_cost",
-        caption="What one more active expert costs (ms).",
-        label="tab:latency-cost",
-        columns=[
-            *_keys(keys),
-            ColumnStyle("at_zero_ms", "a", "number", 3),
-            ColumnStyle("per_expert_ms", "b", "number", 4),
-            ColumnStyle("ci_low", "95 % interval", "number", 4, upper="ci_high"),
-            ColumnStyle("lack_of_fit_p", "line, p", "p"),
-            ColumnStyle("complexity_p", "complexity, p", "p"),
-        ],
-        notes=[
-            f"Latency = a + b k: {'; '.join(lines)}. t interval, Satterthwaite degrees of freedom.",
-            "Line: F test that the means by k (as a factor) lie on one; where it is rejected b is "
-            f"an average slope. Complexity: F test that {readable(m.primary)} changes neither the "
-            "level nor the curve in k, image tokens adjusted for where they vary. p not adjusted.",
-        ],
-    )
-    return paths + write_table(
-        answered.latency_steps(m.latency_fits),
-        folder / "latency_steps",
-        caption="Mean latency at each k over that at the k before it.",
-        label="tab:latency-steps",
-        columns=[
-            *_keys(keys),
-            ColumnStyle("k", "from k", "count"),
-            ColumnStyle("next_k", "to k", "count"),
-            ColumnStyle("ratio", kind="number", decimals=3),
-            ColumnStyle("ci_low", "95 % interval", "number", 3, upper="ci_high"),
-            ColumnStyle("n_items", "timed samples", "count"),
-        ],
-        notes=["Paired within samples, clustered by image, delta method on the log scale."],
-    )
-
-
-def _coefficient_columns(keys: Sequence[str]) -> list[ColumnStyle]:
-    return [
-        *_keys(keys),
-        ColumnStyle("term", kind="name"),
-        ColumnStyle("estimate", kind="number", decimals=4),
-        ColumnStyle("se", "SE", "number", 4),
-        ColumnStyle("statistic", "t or z", "number", 2),
-        ColumnStyle("p", kind="p"),
-        ColumnStyle("ci_low", "95 % interval", "number", 4, upper="ci_high"),
-    ]
 
 
 def _accuracy(row: Any) -> str:
@@ -395,20 +245,6 @@ def _accuracy(row: Any) -> str:
 
 def _points(row: Any) -> str:
     return plus_minus(100 * row.gain, 100 * (row.ci_high - row.ci_low) / 2, 1, signed=True)
-
-
-def _milliseconds(row: Any) -> str:
-    return plus_minus(row.mean_ms, (row.ci_high - row.ci_low) / 2, 3 if row.mean_ms < 5 else 2)
-
-
-def _keys(keys: Sequence[str]) -> list[ColumnStyle]:
-    return [ColumnStyle(key, kind="name" if key == "phase" else "text", group=True) for key in keys]
-
-
-def _buckets(m: Material, metric: str | None = None) -> str:
-    name = m.primary if metric is None else metric
-    ranges = ", ".join(f"{bucket} {range_}" for bucket, range_ in m.ranges[name].items())
-    return f"Buckets of {readable(name)}: {ranges}."
 
 
 def _sizes(m: Material) -> str:

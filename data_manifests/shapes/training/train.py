@@ -20,295 +20,25 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers as hf
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
-from analysis.datasets import shapes
-from data_manifests.shapes.training.data import encode, training_set
-from data_manifests.shapes.training.model import SIDE, TOY, Size, build, convert, moe_blocks, save
-from data_manifests.shapes.training.packed import Packed
-
-LONG, SHORT = 4, 4
-SLOTS = (shapes.LONGEST,) * LONG + (7,) * SHORT
-"""Tokens of the questions about an image in a step. About half of all questions have at most 7;
-with equal slots a seventh more would be computed, on padding."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How k is chosen in training.
-
-    Attributes
-    ----------
-    ks : tuple of int
-        Every batch holds each of them equally often, drawn image by image.
-    even : float
-        Weight of the unevenness of the chosen experts' weights in the loss. Without it the first
-        expert takes most of the weight when k varies, so that further ones change little.
-    """
-
-    ks: tuple[int, ...]
-    even: float = 0.0
-
-
-RECIPES = {"fixed4": Recipe((4,)), "anyk": Recipe((1, 2, 3, 4, 6, 8, 12, 16), even=0.01)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the outcome depends on.
-
-    Attributes
-    ----------
-    recipe : str
-        One of `RECIPES`.
-    seed : int
-        Of the weights, the order of the images, the choice of questions and of k.
-    images : int
-        Unique training images.
-    stored : int
-        Questions kept of each image, of which a step takes as many as `SLOTS` at random.
-    batch : int
-        Images a step.
-    rate, decay, beta : float
-        AdamW's highest learning rate, weight decay and second beta.
-    warm_up : int
-        Steps of linear warm-up; a cosine follows.
-    balance : float
-        Step of the routing bias towards experts that are chosen too rarely
-        (Wang et al. 2024, arXiv:2408.15664).
-    """
-
-    recipe: str
-    seed: int = 0
-    images: int = 600_000
-    stored: int = 16
-    batch: int = 512
-    rate: float = 2e-3
-    decay: float = 0.05
-    beta: float = 0.98
-    warm_up: int = 300
-    balance: float = 1e-3
+from data_manifests.shapes.training.data import training_set
+from data_manifests.shapes.training.feed import Feed
+from data_manifests.shapes.training.model import TOY, Size, save
+from data_manifests.shapes.training.settings import RECIPES, SLOTS, Settings
+from data_manifests.shapes.training.trainer import Trainer
+from data_manifests.shapes.training.validation import Validation
 
 
 def say(*words: object) -> None:
     """Print with the seconds since the start, at once."""
     print(f"[{time.monotonic() - START:6.1f}]", *words, flush=True)
-
-
-class Trainer:
-    """A model, its optimiser and one step; `seen` holds loss, load and unevenness of the last.
-
-    The weights are kept in float32 and used in bfloat16 on a GPU. All inputs of a step are
-    fixed buffers, so that it can be captured as a CUDA graph.
-
-    Parameters
-    ----------
-    settings : Settings
-    size : Size
-        Of the model.
-    device : str
-        ``cuda`` or ``cpu``.
-    """
-
-    def __init__(self, settings: Settings, size: Size, device: str) -> None:
-        self.settings, self.device = settings, device
-        self.recipe = RECIPES[settings.recipe]
-        torch.manual_seed(settings.seed)
-        self.model = build(size).to(device)
-        self.master = [p.detach().float().clone() for p in self.model.parameters()]
-        self.packed = Packed(self.model, SLOTS)
-        self.plain = Packed(self.model, (shapes.LONGEST,) * len(SLOTS))
-        convert(self.model, torch.bfloat16 if device == "cuda" else torch.float32)
-        self.blocks = moe_blocks(self.model)
-        self.weights = list(self.model.parameters())
-        self.gradients = [torch.zeros_like(p) for p in self.weights]
-        for weight, gradient in zip(self.weights, self.gradients, strict=True):
-            weight.grad = gradient
-        for weight in self.master:
-            weight.grad = torch.zeros_like(weight)
-        self.rate = torch.tensor(0.0, device=device)
-        more = {"capturable": True} if device == "cuda" else {}
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in self.master if p.dim() > 1], "weight_decay": settings.decay},
-                {"params": [p for p in self.master if p.dim() <= 1], "weight_decay": 0.0},
-            ],
-            lr=self.rate,
-            betas=(0.9, settings.beta),
-            fused=True,
-            **more,
-        )
-        self.forward: Callable[..., tuple[Tensor, Tensor, Tensor]] = self.packed
-        n = settings.batch
-        byte = {"dtype": torch.uint8, "device": device}
-        self.images = torch.zeros(n, SIDE, SIDE, 3, **byte)
-        self.questions = torch.ones(n, len(SLOTS), shapes.LONGEST + 2, **byte)
-        self.k = torch.ones(n, dtype=torch.long, device=device)
-        self.sizes = torch.tensor(SLOTS, device=device)
-        self.seen = torch.zeros(3, device=device)
-        self.run: Callable[[], object] = self.step
-
-    def step(self) -> None:
-        """Take one step on what is in the buffers, at `rate`."""
-        torch._foreach_zero_(self.gradients)
-        words, lengths, answers = split(self.questions)
-        inside = torch.minimum(lengths, self.sizes)
-        logits, votes, uneven = self.forward(self.images, words, inside, self.k)
-        answers = torch.where(lengths > self.sizes, -100, answers)  # not asked: cut off
-        loss = F.cross_entropy(logits.float().flatten(0, 1), answers.flatten())
-        (loss + self.recipe.even * uneven).backward()
-        torch._foreach_copy_([p.grad for p in self.master], self.gradients)
-        torch.nn.utils.clip_grad_norm_(self.master, 1.0, foreach=True)
-        self.optimizer.step()
-        torch._foreach_copy_([p.data for p in self.weights], self.master)
-        for block, voted in zip(self.blocks, votes, strict=True):
-            block.expert_bias.add_(self.settings.balance * torch.sign(voted.mean() - voted))
-        load = (votes.amax(1) / votes.mean(1)).max()
-        self.seen.copy_(torch.stack([loss.detach(), load, uneven.detach()]))
-
-    def accelerate(self) -> None:
-        """Compile the forward pass and capture the step; keep what works.
-
-        The learning rate is 0 meanwhile, and what the optimiser remembers of it is forgotten.
-        """
-        if self.device != "cuda":
-            return
-        self.rate.zero_()
-        try:
-            self.forward = torch.compile(self.packed, dynamic=False)
-            self.step()
-            torch.cuda.synchronize()
-            say("compiled")
-        except Exception as error:
-            say("not compiled:", repr(error)[:500])
-            self.forward = self.packed
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                self.step()
-        torch.cuda.current_stream().wait_stream(stream)
-        torch.cuda.synchronize()
-        try:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self.step()
-            graph.replay()
-            torch.cuda.synchronize()
-            self.run = graph.replay
-            say("captured")
-        except Exception as error:
-            say("not captured:", repr(error)[:500])
-        self.forget()
-
-    def forget(self) -> None:
-        """Reset what trial steps at rate 0 left in the optimiser and in the routing bias."""
-        for state in self.optimizer.state.values():
-            for value in state.values():
-                value.zero_()
-        for block in self.blocks:
-            block.expert_bias.zero_()
-
-
-def split(questions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Split rows of `data.encode` into words, lengths and answers."""
-    whole = questions.long()
-    return whole[..., :-2], whole[..., -2], whole[..., -1]
-
-
-class Feed:
-    """Fills a trainer's buffers with the next images, questions and k.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    images : Tensor of uint8, shape (images, side, side, 3)
-    questions : Tensor of uint8, shape (images, stored, LONGEST + 2)
-        Both on the device.
-    """
-
-    def __init__(self, trainer: Trainer, images: Tensor, questions: Tensor) -> None:
-        self.trainer, self.images, self.questions = trainer, images, questions
-        seed = trainer.settings.seed
-        self.order = torch.Generator().manual_seed(seed + 1)
-        self.choice = torch.Generator(images.device).manual_seed(seed + 2)
-        ks, batch = trainer.recipe.ks, trainer.settings.batch
-        self.ks = torch.tensor(ks).repeat(-(-batch // len(ks)))[:batch].to(images.device)
-        self.per_pass = len(images) // batch
-        self.n = 0
-
-    def __call__(self) -> None:
-        """Put the next batch into the buffers."""
-        t, device = self.trainer, self.images.device
-        batch = t.settings.batch
-        if self.n % self.per_pass == 0:
-            self.shuffled = torch.randperm(len(self.images), generator=self.order).to(device)
-        first = self.n % self.per_pass * batch
-        rows = self.shuffled[first : first + batch]
-        t.images.copy_(self.images[rows])
-        stored = self.questions[rows]
-        draw = torch.rand(stored.shape[:2], generator=self.choice, device=device)
-        # Long questions first for the long slots, and short ones for the others; an image with
-        # few long ones has short ones in their stead.
-        short = (stored[..., -2] <= min(SLOTS)).float()
-        taken = torch.cat(
-            [(draw + short).argsort(1)[:, :LONG], (draw - short).argsort(1)[:, :SHORT]], 1
-        )
-        t.questions.copy_(stored.gather(1, taken[..., None].expand(-1, -1, stored.shape[2])))
-        if len(t.recipe.ks) == 1:
-            t.k.copy_(self.ks)
-        else:
-            t.k.copy_(self.ks[torch.rand(batch, generator=self.choice, device=device).argsort()])
-        self.n += 1
-
-
-class Validation:
-    """Held-out scenes with 1 to 48 objects, and how well they are answered.
-
-    Parameters
-    ----------
-    n_images : int
-        Scenes.
-    device : str
-        Where they are kept.
-    """
-
-    def __init__(self, n_images: int, device: str) -> None:
-        first = shapes.VALIDATION_FIRST
-        scenes = [shapes.scene(first + i, n_objects=i % 48 + 1) for i in range(n_images)]
-        asked = [shapes.training_questions(scene, len(SLOTS)) for scene in scenes]
-        self.images = torch.from_numpy(np.stack([scene.image for scene in scenes])).to(device)
-        rows = [encode((q.text, q.answer) for q in questions) for questions in asked]
-        self.questions = torch.from_numpy(np.stack(rows)).to(device)
-        self.kinds = np.array([[q.kind for q in questions] for questions in asked])
-
-    def __call__(self, packed: Packed, ks: tuple[int, ...], batch: int = 256) -> dict[str, Any]:
-        """Return the share of right answers by k, and by kind of question for each k."""
-        found: dict[str, Any] = {}
-        for k in ks:
-            right = []
-            for first in range(0, len(self.images), batch):
-                words, lengths, answers = split(self.questions[first : first + batch])
-                images = self.images[first : first + batch]
-                width = torch.full((len(images),), k, device=images.device)
-                with torch.no_grad():
-                    logits = packed(images, words, lengths, width)[0]
-                right.append((logits.argmax(-1) == answers).cpu().numpy())
-            whole = np.concatenate(right)
-            kinds = {str(kind): whole[self.kinds == kind] for kind in np.unique(self.kinds)}
-            found[str(k)] = {
-                "all": round(float(whole.mean()), 4),
-                **{kind: round(float(part.mean()), 4) for kind, part in kinds.items()},
-            }
-        return found
 
 
 def rate_at(settings: Settings, step: int, progress: float, warm_up: int) -> float:
@@ -342,7 +72,7 @@ def train(args: argparse.Namespace, settings: Settings, start: float) -> None:
     n_parameters = sum(p.numel() for p in trainer.weights)
     say(f"{n_parameters} parameters on {device}")
     feed()
-    trainer.accelerate()
+    trainer.accelerate(say)
 
     def synchronise() -> None:
         if device == "cuda":
