@@ -150,7 +150,8 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
     script = (
         "import analysis.studies as s, pathlib;"
         "from analysis.manifest import load_study;"
-        "print(pathlib.Path(s.__file__).parents[1], *s.shipped(), load_study('shapes').name)"
+        "print(pathlib.Path(s.__file__).parents[1], *s.shipped(), load_study('shapes').name,"
+        "all(file.exists for file in load_study('shapes_seeds').data_files()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -160,7 +161,7 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.split() == [str(target), *shipped(), "shapes"]
+    assert done.stdout.split() == [str(target), *shipped(), "shapes", "True"]
     checked = subprocess.run(
         [sys.executable, "-m", "analysis.cli", "check", "shapes"],
         cwd=target,
