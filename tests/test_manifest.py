@@ -52,7 +52,7 @@ def test_the_shipped_studies_load() -> None:
     assert list(shipped()) == [
         *("chartqa", "clevr", "docvqa", "easy_vqa", "gqa", "hf_parquet"),
         *("lfm2_8b_a1b", "nlvr", "ok_vqa", "pope", "qwen3_vl_30b_a3b"),
-        *("shapes", "shapes_large", "textvqa", "vizwiz", "vqa_v2"),
+        *("shapes", "shapes_large", "shapes_seeds", "textvqa", "vizwiz", "vqa_v2"),
     ]
     for name in shipped():
         study = load_any(name)

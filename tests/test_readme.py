@@ -139,17 +139,19 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
         studies = {name for name in archive.namelist() if name.startswith("analysis/_studies/")}
-        assert sum(archive.getinfo(name).file_size for name in studies) < 8e6
+        assert sum(archive.getinfo(name).file_size for name in studies) < 9e6
     # What the demo reads, and neither checkpoints nor what only makes a study again.
     needed = {"manifest.yaml", "README.md", "provenance.json"}
     needed |= {f"{table}.parquet" for table in ("images", "samples", "results", "latency")}
     assert {f"analysis/_studies/shapes/{name}" for name in needed} <= studies
     assert not any("/models/" in name or "/training/" in name for name in studies)
-    assert any(name.endswith("shapes_large/results.parquet") for name in studies)
+    for name in ("shapes_large", "shapes_seeds"):
+        assert f"analysis/_studies/{name}/results.parquet" in studies
     script = (
         "import analysis.studies as s, pathlib;"
         "from analysis.manifest import load_study;"
-        "print(pathlib.Path(s.__file__).parents[1], *s.shipped(), load_study('shapes').name)"
+        "print(pathlib.Path(s.__file__).parents[1], *s.shipped(), load_study('shapes').name,"
+        "all(file.exists for file in load_study('shapes_seeds').data_files()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -159,7 +161,7 @@ def test_the_wheel_carries_its_studies(root: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.split() == [str(target), *shipped(), "shapes"]
+    assert done.stdout.split() == [str(target), *shipped(), "shapes", "True"]
     checked = subprocess.run(
         [sys.executable, "-m", "analysis.cli", "check", "shapes"],
         cwd=target,

@@ -205,5 +205,21 @@ def test_other_samples_are_noticed(asked: data.Study, tmp_path: Path) -> None:
     assert asked.difference(file) is None
     asked.frame.assign(answer=["blue", *asked.frame["answer"][1:]]).to_parquet(file)
     assert "1 questions differ" in str(asked.difference(file))
+    asked.frame.iloc[:-1].to_parquet(file)
+    assert "1 questions differ" in str(asked.difference(file))
     asked.frame.assign(sample_id="other").to_parquet(file)
+    assert asked.difference(file) is None
+
+
+def test_only_the_sums_that_a_table_has_are_compared(asked: data.Study, tmp_path: Path) -> None:
+    """The table of the large study has the sum of every tenth image."""
+    file = tmp_path / "samples.parquet"
+    first = asked.frame["image_id"] == asked.frame["image_id"][0]
+    sums = asked.frame["image_sha256_rgb"].where(first)
+    assert first.any() and not first.all()
+    asked.frame.assign(image_sha256_rgb=sums).to_parquet(file)
+    assert asked.difference(file) is None
+    asked.frame.assign(image_sha256_rgb=sums.where(~first, "0" * 64)).to_parquet(file)
+    assert f"{first.sum()} questions differ" in str(asked.difference(file))
+    asked.frame.assign(image_sha256_rgb=None).to_parquet(file)
     assert asked.difference(file) is None
