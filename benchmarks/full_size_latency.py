@@ -36,6 +36,7 @@ from full_size_models import (  # noqa: E402
 
 from analysis.collection.clock import Clock  # noqa: E402
 from analysis.collection.decoding import Answers, Eager, answer  # noqa: E402
+from analysis.collection.experts import PART  # noqa: E402
 from analysis.collection.graphs import Graphed  # noqa: E402
 from analysis.collection.prefill import GraphedPrefill, Prefills, handed  # noqa: E402
 from analysis.collection.provenance import device_label, device_state, versions  # noqa: E402
@@ -92,6 +93,7 @@ class Run:
             "clock": self.clock.name,
             "words": WORDS,
             "new tokens": args.new,
+            "values of the cache in a decoded token": f"sums over parts of {PART} places",
             "failed": [],
             "left out": [],
         }

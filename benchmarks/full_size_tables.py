@@ -26,6 +26,7 @@ from analysis.results import read_latency  # noqa: E402
 
 PAGE = ROOT / "docs" / "full_size_latency.md"
 STUDIES = {"lfm2_8b_a1b": "LFM2", "qwen3_vl_30b_a3b": "Qwen3-VL"}
+VALUES = "values of the cache in a decoded token"
 MARKS = "<!-- {name}:begin -->\n", "<!-- {name}:end -->"
 
 
@@ -36,20 +37,25 @@ class Measured:
     ----------
     units, summary, floors : DataFrame
         See `analysis.latency_study`.
-    sessions : list of dict
+    runs : set of (str, int)
+        Sessions of the rows, and their batches.
+    sessions, checks : list of dict
         Of its provenance.
     """
 
     def __init__(self, name: str) -> None:
         study: Any = load_any(ROOT / "data_manifests" / name / "manifest.yaml")
-        self.units = units(read_latency(study)[0])
+        rows = read_latency(study)[0]
+        self.units = units(rows)
+        self.runs = set(zip(rows["run"], rows["batch"], strict=True))
         self.summary = summarise(self.units)
         read = read_floors(study)
         assert read is not None
         self.by_k = read.set_index("k")["floor_ms"]
         self.floors = beside_floors(self.summary, read)
         path = ROOT / "data_manifests" / name / "provenance.json"
-        self.sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+        self.sessions, self.checks = provenance["sessions"], provenance["checks"]
 
     def times(self, phase: str, way: str, batch: int, tokens: int) -> dict[int, float]:
         """Medians by k of one cell; empty where it was not measured."""
@@ -131,27 +137,47 @@ def ways(of: dict[str, Measured]) -> str:
     """List what was tried at k = 4: the step's time, its logits' distance from the eager ones."""
     rows = []
     for name, found in of.items():
-        tried: dict[str, dict[str, Any]] = {}
-        for session in found.sessions:
-            tried |= session["variants"]
-        timed = {str(batch) for batch in found.summary["batch"]}
-        for batch, variants in tried.items():
-            for way, made in variants.items():
-                if way == "taken":
-                    continue
-                ms = made["ms a token"]
-                floors = number(ms / found.by_k[4], 1) if batch == "1" else ""
-                mark = " (taken)" if batch in timed and way == variants["taken"] else ""
-                cells = [way + mark, significant(ms), floors, number(made["error"], 3)]
-                rows.append([name, batch, *cells])
-    head = ["model", "batch", "decoding", "ms a step", "floors", "relative error of the logits"]
-    return table(head, rows)
+        # A session's rows bear the time when it began.
+        timed = {(run.partition(",")[0], str(batch)) for run, batch in found.runs}
+        tried = [
+            (batch, way, made, session)
+            for session in found.sessions
+            for batch, variants in session["variants"].items()
+            for way, made in variants.items()
+            if way != "taken"
+        ]
+        for batch, way, made, session in sorted(tried, key=lambda row: row[0]):
+            ms = made["ms a token"]
+            floors = number(ms / found.by_k[4], 1) if batch == "1" else ""
+            taken = way == session["variants"][batch]["taken"]
+            mark = " (timed)" if taken and (session["began"], batch) in timed else ""
+            values = "in parts" if "parts" in session[VALUES] and way != "graph" else "at once"
+            cells = [way + mark, values if way != "graph" else "", significant(ms), floors]
+            rows.append([name, batch, *cells, number(made["error"], 3)])
+    head = ["model", "batch", "decoding", "values", "ms a step", "floors"]
+    return table([*head, "relative error of the logits"], rows)
+
+
+def checks(of: dict[str, Measured]) -> str:
+    """List the errors of the logits in float32: what was left when rounding is small."""
+    rows = []
+    for name, found in of.items():
+        for check in found.checks:
+            layers = str(check["layers"])
+            for batch, errors in check["decoding, error of the logits"].items():
+                for way, error in errors.items():
+                    rows.append([name, layers, f"decoding, {way}, batch {batch}", f"{error:.0e}"])
+            by_cell = check["captured prefill, error of the logits by k"]
+            for where, by_k in by_cell.items():
+                error = max(found["captured"] for found in by_k.values())
+                rows.append([name, layers, f"captured prefill, {where}", f"{error:.0e}"])
+    return table(["model", "layers", "what", "relative error of the logits"], rows)
 
 
 def page(text: str) -> str:
     """Put the tables into the page's text."""
     of = {short: Measured(name) for name, short in STUDIES.items()}
-    for make in (decoding, prefills, costs, ways):
+    for make in (decoding, prefills, costs, ways, checks):
         begin, end = (mark.format(name=make.__name__) for mark in MARKS)
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         if len(pattern.findall(text)) != 1:

@@ -18,7 +18,7 @@ from analysis.manifest import LatencyStudy, load_any
 from analysis.report.wide import decimals_of
 from analysis.results import read_latency
 
-ROWS = {"lfm2_8b_a1b": 14, "qwen3_vl_30b_a3b": 7}
+ROWS = {"lfm2_8b_a1b": 14, "qwen3_vl_30b_a3b": 12}
 
 
 def shipped(name: str) -> LatencyStudy:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.collection.extra import require
 from complexity.errors import InputError, listing
 
 
@@ -149,7 +150,9 @@ def find_routers(model: Any) -> tuple[Router, ...]:
     if not found:
         raise InputError(
             f"{type(model).__name__} ({listing(kinds)}): no router of a mixture of experts in it; "
-            "k can be swept in sparse mixture-of-experts models only"
+            "k can be swept in sparse mixture-of-experts models only. If it is one, Transformers "
+            f"{require()[1].__version__} builds it in a way not known here: another may do, "
+            "5.23 is what was tested"
         )
     return tuple(found)
 
