@@ -110,11 +110,14 @@ def test_fixed_cache_and_layers_for_one_token_answer_as_eagerly(family: str, bat
     with torch.inference_mode():
         plain = Graphed(model, 30, batch=batch, captured=False)
         fast = uncompiled(Graphed(model, 30, batch=batch, compiled=True, captured=False))
+        grouped = uncompiled(
+            Graphed(model, 30, batch=batch, compiled=True, captured=False, experts=False)
+        )
         for k in (1, 3, 8, 1):
             set_k(model, routers, k)
             eager = ask(model, inputs, k, Eager(model))
-            assert same(eager, ask(model, inputs, k, plain))
-            assert same(eager, ask(model, inputs, k, fast))
+            for decoder in (plain, fast, grouped):
+                assert same(eager, ask(model, inputs, k, decoder))
     text = model.config.get_text_config()
     assert NAME not in (text._attn_implementation, text._experts_implementation)
     assert not any("forward" in vars(module) for module in model.modules())

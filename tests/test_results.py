@@ -325,12 +325,11 @@ def test_shapes_latency(shapes: Path) -> None:
     latency, notes = read_latency(load_study(shapes))
     raw = pd.read_parquet(shapes / "latency.parquet")
     assert notes == ()
-    # Every timed question at every k; the GPU's second round ended early.
-    for (device, model, repeat), rows in raw.groupby(["device", "model", "repeat"]):
-        late = {"fixed4": 100, "anyk": 48}[str(model)] if repeat else 120
-        asked = 200 if device == "cpu-1thread-fp32" else late
+    # Every timed question at every k.
+    for (device, _, _), rows in raw.groupby(["device", "model", "repeat"]):
+        asked = 200 if device == "cpu-1thread-fp32" else 40
         assert rows.groupby("k").size().tolist() == [asked] * 8
-    assert len(raw) == 8 * 2 * (2 * 200 + 120) + 8 * (100 + 48)
+    assert len(raw) == 8 * 2 * (2 * 200 + 3 * 40)
     key = ["device", "model", "sample_id", "k", "repeat"]
     theirs, ours = raw.set_index(key), latency.set_index(key)
     assert ours.index.is_unique

@@ -145,6 +145,8 @@ def _phase(rows: pd.DataFrame, costs: pd.DataFrame, steps: pd.DataFrame) -> list
             line.append(_interval(mine[0], "per_expert_ms") if mine else MISSING)
         table.append(line)
     said = indented("* the times do not lie on a line in k (p ≤ .05): an average") if bent else []
+    if phase == PER_TOKEN and int(rows["batch"].max()) > 1:
+        said += indented("batch above 1: a step, in which every answer gets one token")
     return [*_aligned(table), *said]
 
 

@@ -84,6 +84,8 @@ def latency_cells(times: pd.DataFrame, floors: pd.DataFrame | None = None) -> Fi
             notes.append("floor: bytes of active weights over measured bandwidth")
             if len(floors[list(PANEL)].drop_duplicates()) < len(keys):
                 notes.append("no floor where none was given")
+        if phase == PER_TOKEN and int(times["batch"].max()) > 1:
+            notes.append("batch above 1: a step, in which every answer gets one token")
         layout.footnote(fig, notes)
         layout.legend(fig, handles, "image tokens")
         return layout.settle(fig)
