@@ -19,8 +19,7 @@ from analysis import tables
 from analysis.datasets import by_image
 from analysis.joining import join
 from analysis.manifest import Study
-from analysis.optimum.multiplicity import METHOD as ADJUSTED_BY
-from analysis.optimum.multiplicity import holm
+from analysis.optimum.multiplicity import adjust_answers
 from analysis.schemas import ANALYSIS
 from complexity import batch, buckets
 from complexity.errors import InputError, did_you_mean
@@ -181,7 +180,7 @@ def fit_optimum(study: Study, samples: pd.DataFrame, folder: Path) -> list[Path]
             for answer in found
             for fitted in answer.fits
         ]
-    _adjust(answers, analysis.primary.metric, analysis.primary.model)
+    adjust_answers(answers, analysis.primary.metric, analysis.primary.model)
     outputs = []
     if set_aside:
         outputs.append(folder / SET_ASIDE)
@@ -381,21 +380,3 @@ def bucket_labels(study: Study, samples: pd.DataFrame, folder: Path, metric: str
     else:
         values = complexity[metric]
     return pd.Series(cut.assign(values), index=values.index, name="bucket")
-
-
-def _adjust(answers: dict[str, list[dict[str, Any]]], primary: str, model: str) -> None:
-    """Add `p_adjusted`: Holm within the primary family, and within all the rest."""
-
-    def is_primary(answer: Mapping[str, Any]) -> bool:
-        return answer["metric"] == primary and model in ("all", answer["model"])
-
-    everything = [answer for found in answers.values() for answer in found]
-    for family in (True, False):
-        members = [answer for answer in everything if is_primary(answer) is family]
-        for answer in members:
-            answer["role"] = "primary" if family else "secondary"
-        for test in ("interaction", "interaction_probability", "shift"):
-            adjusted = holm([answer[test]["p"] for answer in members])
-            for answer, p in zip(members, adjusted, strict=True):
-                answer[test]["p_adjusted"] = p
-                answer[test]["adjusted_by"] = f"{ADJUSTED_BY} over {len(members)} tests"

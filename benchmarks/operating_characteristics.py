@@ -24,7 +24,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from analysis.planning.evaluate import MARGIN, Verdicts, judge, projected_slope
-from analysis.planning.scenario import Scenario, Truth, draw, slices, truth
+from analysis.planning.scenario import Scenario, draw, slices
+from analysis.planning.truth import Truth, truth
 from analysis.threads import one_thread
 
 KS = (1, 2, 3, 4, 6, 8, 12, 16)

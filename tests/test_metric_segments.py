@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from complexity.image import prepare, prepare_array
 from complexity.metrics import felzenszwalb as own
-from complexity.metrics import felzenszwalb_kernels as kernels
+from complexity.metrics import felzenszwalb_regions_kernels as kernels
 from complexity.metrics.segments import segment_count
 
 Pixels = NDArray[np.uint8]

@@ -13,7 +13,8 @@ from analysis.optimum.cells import Cells
 from analysis.optimum.equivalence import within_margin
 from analysis.optimum.permutation import permutation_test, strata_of
 from analysis.planning.evaluate import collapsed, headline, thirds
-from analysis.planning.scenario import Scenario, draw, truth
+from analysis.planning.scenario import Scenario, draw
+from analysis.planning.truth import truth
 from complexity.buckets import cut
 from complexity.errors import InputError
 

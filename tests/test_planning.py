@@ -27,8 +27,9 @@ from analysis.planning.detectable import NOT_REACHED, SMALLEST, detectable, mono
 from analysis.planning.evaluate import headline, judge, projected_slope
 from analysis.planning.pilot import pilot_scenario
 from analysis.planning.power import Power, power
-from analysis.planning.scenario import Drawn, Scenario, averaged, draw, slices, truth
+from analysis.planning.scenario import Drawn, Scenario, averaged, draw, slices
 from analysis.planning.stated import stated_scenario
+from analysis.planning.truth import truth
 from analysis.report import figures
 from complexity.errors import InputError
 

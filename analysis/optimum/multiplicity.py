@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,3 +37,31 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         for i, value in zip(made, values, strict=True):
             adjusted[i] = float(value)
     return adjusted
+
+
+def adjust_answers(answers: Mapping[str, list[dict[str, Any]]], primary: str, model: str) -> None:
+    """Adjust the tests of all answers: Holm within the primary family, and within all the rest.
+
+    Adds to each answer its `role`, to its tests `p_adjusted` and `adjusted_by`.
+
+    Parameters
+    ----------
+    answers : mapping of str to list of dict
+        By metric, an answer for each model.
+    primary, model : str
+        The primary metric and model; model ``all`` stands for every model.
+    """
+
+    def is_primary(answer: Mapping[str, Any]) -> bool:
+        return answer["metric"] == primary and model in ("all", answer["model"])
+
+    everything = [answer for found in answers.values() for answer in found]
+    for family in (True, False):
+        members = [answer for answer in everything if is_primary(answer) is family]
+        for answer in members:
+            answer["role"] = "primary" if family else "secondary"
+        for test in ("interaction", "interaction_probability", "shift"):
+            adjusted = holm([answer[test]["p"] for answer in members])
+            for answer, p in zip(members, adjusted, strict=True):
+                answer[test]["p_adjusted"] = p
+                answer[test]["adjusted_by"] = f"{METHOD} over {len(members)} tests"

@@ -27,7 +27,8 @@ from analysis.optimum.hypotheses import interaction_test, wald_terms, why_no_siz
 from analysis.optimum.permutation import permutation_test
 from analysis.optimum.quadratic import Quadratic, quadratic_shift
 from analysis.optimum.reported import ReportedTest
-from analysis.planning.scenario import Drawn, third_of
+from analysis.planning.scenario import Drawn
+from analysis.planning.truth import third_of
 from complexity.errors import InputError
 
 Array = NDArray[np.float64]

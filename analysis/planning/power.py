@@ -12,7 +12,8 @@ import pandas as pd
 
 from analysis.planning.cells import Job, Outcome, Store, jobs_of, seed_of, together, work
 from analysis.planning.detectable import WANTED, detectable, wilson
-from analysis.planning.scenario import Scenario, slices, third_of, truth
+from analysis.planning.scenario import Scenario, slices
+from analysis.planning.truth import third_of, truth
 from complexity.errors import InputError
 from complexity.workers import cores
 

@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.numerals import MISSING, number, p_number
 from analysis.report.export import ColumnStyle, to_markdown, write_table
 from analysis.report.names import readable
-from analysis.report.side_by_side import Answer, side_by_side
+from analysis.report.side_by_side import side_by_side
+from analysis.report.side_by_side_methods import Answer
 
 TESTED = (
     ColumnStyle("test"),

@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from complexity.metrics import felzenszwalb_kernels as kernels
-from complexity.metrics.felzenszwalb_kernels import Doubles, Indices, Names
+from complexity.metrics import felzenszwalb_graph_kernels as graph
+from complexity.metrics import felzenszwalb_regions_kernels as regions
+from complexity.metrics.felzenszwalb_graph_kernels import Doubles, Indices, Names
 from complexity.metrics.scratch import Scratch
 
 #: Shares of edges (of weights above 0) after which the rest are looked through.
@@ -67,7 +68,7 @@ def segment(
     """
     region, _ = _regions(colours, scale, sigma, min_size)
     labels = np.empty(colours.shape[:2], dtype=np.int32)
-    return labels, kernels.number(region, labels.reshape(-1))
+    return labels, regions.number(region, labels.reshape(-1))
 
 
 def count_regions(colours: NDArray[Any], *, scale: float, sigma: float, min_size: int) -> int:
@@ -90,7 +91,7 @@ def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -
     places = (_mirror(height, len(kernel) - 1), _mirror(width, len(kernel) - 1))
     factor = 1 / 255 if colours.dtype == np.uint8 else 1.0
     rows = np.ascontiguousarray(colours).reshape(height, 3 * width)
-    kernels.weigh(rows, factor, kernel, *places, weights)
+    graph.weigh(rows, factor, kernel, *places, weights)
     region = _scratch.get("region", pixels, np.uint32)
     nodes = _scratch.get("nodes", 2 * pixels, np.int32).reshape(pixels, 2)
     refused = _scratch.get("refused", 4 * pixels, np.int32)
@@ -98,12 +99,12 @@ def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -
     bounds = _bounds(weights[0].reshape(height, width), low_bits)
     for least, below in pairwise(bounds):
         # What earlier edges have put into one region is never sorted.
-        end = done + kernels.gather(weights, width, low_bits, least, below, region, keys[done:])
+        end = done + graph.gather(weights, width, low_bits, least, below, region, keys[done:])
         edges = keys[done:end]
         if below > 1:  # not all 0
             edges.sort()
-            kernels.order_alike(edges, weights, low_bits)
-        more, gone, clear = kernels.grow(
+            graph.order_alike(edges, weights, low_bits)
+        more, gone, clear = regions.grow(
             edges, weights, width, low_bits, step, region, nodes, refused[left:], done
         )
         if not clear:
@@ -118,7 +119,7 @@ def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -
     grown[...], sizes[...], again[...] = region, nodes, refused[:left]
     setting = (weights, width, low_bits, min_size)
     nothing = np.empty(0, dtype=np.int32)
-    found, clear = kernels.absorb(
+    found, clear = regions.absorb(
         refused[:left], edges, *setting, region, nodes, parts, nothing, count
     )
     if clear:
@@ -126,7 +127,7 @@ def _regions(colours: NDArray[Any], scale: float, sigma: float, min_size: int) -
     order = np.argsort(_costs(weights.reshape(4, height, width)))
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    found, _ = kernels.absorb(again, edges, *setting, grown, sizes, parts, rank, count)
+    found, _ = regions.absorb(again, edges, *setting, grown, sizes, parts, rank, count)
     return grown, found
 
 
@@ -169,7 +170,7 @@ def _in_numpys_order(weights: Doubles, step: float, min_size: int) -> tuple[Name
     one = (pixel[:, :-1], pixel[:-1], pixel[:-1, :-1], pixel[:-1, 1:])
     two = (pixel[:, 1:], pixel[1:], pixel[1:, 1:], pixel[1:, :-1])
     parent = np.arange(pixel.size, dtype=np.uint32)
-    count = kernels.one_by_one(
+    count = regions.one_by_one(
         np.argsort(costs),
         costs,
         np.concatenate([part.ravel() for part in one]),

@@ -124,7 +124,7 @@ def noise_level(gray: NDArray[np.uint8]) -> float:
     float
         In gray levels; 0 where the image has no 2 x 2 block.
     """
-    from complexity.metrics.objects_kernels import median_detail
+    from complexity.metrics.objects_colours_kernels import median_detail
 
     return float(median_detail(gray)) / 2 / 0.6745 if min(gray.shape) > 1 else 0.0
 
@@ -165,7 +165,7 @@ def superpixels(planes: Bytes, colours: Floats) -> Labels:
     ndarray of int32, shape (h, w)
         Labels from 0, numbered by their first pixel in scanning order.
     """
-    from complexity.metrics import objects_kernels as kernels
+    from complexity.metrics import objects_regions_kernels as kernels
 
     height, width = planes.shape[1:]
     if height * width > MOST_PIXELS:
@@ -206,7 +206,7 @@ def merge(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]
 
 def _merged(labels: Labels, colours: Floats) -> tuple[Labels, NDArray[np.float64]]:
     """Give each region its label after merging, and the merged regions' mean colours."""
-    from complexity.metrics import objects_kernels as kernels
+    from complexity.metrics import objects_regions_kernels as kernels
 
     pairs = _scratch.shaped("pairs", (2 * labels.size, 2), np.uint32)
     pairs = pairs[: kernels.borders(labels, pairs)]
@@ -242,7 +242,7 @@ def is_ground(labels: Labels, means: NDArray[np.float64], colours: Floats) -> ND
 
 def _is_ground(on_frame: Labels, means: NDArray[np.float64], colours: Floats) -> NDArray[np.bool_]:
     """Tell which regions are ground from the labels on the frame."""
-    from complexity.metrics.objects_kernels import count_alike
+    from complexity.metrics.objects_regions_kernels import count_alike
 
     held = np.bincount(on_frame, minlength=len(means))
     seen = np.stack([_frame(plane) for plane in colours])
@@ -262,7 +262,7 @@ def _frame(plane: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sharp(planes: Bytes) -> Bytes:
-    from complexity.metrics.objects_kernels import sharpen_once
+    from complexity.metrics.objects_colours_kernels import sharpen_once
 
     for turn in ("first", "second"):
         sharper = _scratch.shaped(turn, planes.shape, np.uint8)
@@ -273,7 +273,7 @@ def _sharp(planes: Bytes) -> Bytes:
 
 def _lab(planes: Bytes) -> Floats:
     """Convert 8-bit sRGB to CIE Lab (D65): L in [0, 100]; planes of shape (3, h, w)."""
-    from complexity.metrics.objects_kernels import to_lab
+    from complexity.metrics.objects_colours_kernels import to_lab
 
     out = _scratch.shaped("lab", planes.shape, np.float32)
     to_lab(planes, *_to_xyz(), out)
