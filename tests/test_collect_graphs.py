@@ -13,6 +13,7 @@ import torch
 import transformers as hf
 from collect_study import pixel_study
 
+from analysis.collection import asking
 from analysis.collection.asking import Live
 from analysis.collection.batches import Questions
 from analysis.collection.clock import Clock
@@ -297,6 +298,21 @@ def test_a_way_of_decoding_is_tried_even_if_the_first_answer_is_one_token() -> N
     assert otherwise({2}, {2: (8, -1.01)}) == ""
     assert calls[2:] == [((2,), "eager", 2), ((2,), "graph", 2)]
     assert otherwise({2}, {2: (8, -1.5)}) == "its first step differs from the eager one at k = 2"
+
+
+def test_two_certain_tokens_are_no_tie() -> None:
+    def made(tokens: list[int], logprobs: list[float]) -> Answers:
+        found = np.array(tokens)[:, None]
+        return Answers(found, np.ones(len(found), int), np.array(logprobs), 1, 1, 0)
+
+    def alike(one: tuple[list[int], list[float]], two: tuple[list[int], list[float]]) -> bool:
+        return asking._alike(made(*one), made(*two))
+
+    assert alike(([7], [-0.01]), ([7], [-0.3]))
+    assert alike(([7], [-0.70]), ([8], [-0.71]))
+    assert not alike(([7], [-0.01]), ([8], [-0.02]))
+    assert not alike(([7], [-0.70]), ([8], [-0.90]))
+    assert not alike(([7, 7], [-0.70, -0.01]), ([8, 8], [-0.71, -0.01]))
 
 
 @pytest.mark.parametrize("family", [name for name in tiny.CONFIGS if name != "gemma4"])

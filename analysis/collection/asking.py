@@ -277,9 +277,15 @@ def _all(
 
 
 def _alike(one: Answers, two: Answers) -> bool:
-    """Say whether answers are equal, or so nearly as likely that rounding may decide."""
-    near = bool(np.abs(one.logprobs - two.logprobs).max() <= NEAR_TIE)
-    return near or np.array_equal(one.tokens, two.tokens)
+    """Say whether answers of one length are equal, or so nearly tied that rounding may decide.
+
+    Of two that tie none has more than half of the probability: two that are both almost certain
+    come from different distributions, however near their probabilities are.
+    """
+    equal = (one.tokens == two.tokens).all(axis=1)
+    near = np.abs(one.logprobs - two.logprobs) <= NEAR_TIE
+    open_ = np.maximum(one.logprobs, two.logprobs) <= np.log(0.5) + NEAR_TIE
+    return bool((equal | (near & open_)).all())
 
 
 def halving(
